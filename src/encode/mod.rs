@@ -1,0 +1,1 @@
+//! Arrow to bytes: the mirror of decode.

@@ -1,0 +1,1 @@
+//! Bytes out: the mirror of source.

@@ -1,0 +1,1 @@
+//! Raw records: from Kafka, from files, from memory.

@@ -1,0 +1,1 @@
+//! SQL functions of KaflowSQL that DataFusion lacks.
