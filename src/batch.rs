@@ -1,5 +1,7 @@
 //! What the stages hand to each other.
 
+use std::time::Duration;
+
 use arrow::array::ArrayRef;
 use arrow::buffer::Buffer;
 
@@ -269,12 +271,52 @@ impl Stage {
 }
 
 /// What came out of a cut, on its way to the sink.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// Result rows, in order.
-    pub records: EncodedBatch,
+    pub records: Vec<EncodedBatch>,
     /// Rejected records and rows.
     pub dead_letters: Vec<DeadLetter>,
     /// To be committed once `records` and `dead_letters` are acknowledged.
     pub positions: Vec<Position>,
+    /// What happened on the way.
+    pub report: Report,
+}
+
+/// What happened to a cut: figures for metrics, never for what comes out.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Records that were read, by table.
+    pub records: Vec<u64>,
+    /// Bytes of their values, by table.
+    pub bytes: Vec<u64>,
+    /// Tombstones among them, by table.
+    pub tombstones: Vec<u64>,
+    /// Driving rows that were late (SEMANTICS 4.2).
+    pub late: u64,
+    /// For each look-up of the query: rows that probed, and rows that found something.
+    pub lookups: Vec<(u64, u64)>,
+    /// Result rows.
+    pub emitted: u64,
+    /// Rejected records and rows, by stage, whether they became dead letters or were skipped.
+    pub rejected: Vec<(Stage, u64)>,
+    /// Rows of each dimension after the cut, and the bytes that they take; empty if no dimension changed.
+    pub state: Vec<(u64, u64)>,
+    /// How long each stage took.
+    pub durations: Durations,
+}
+
+/// How long the stages took for a cut.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Durations {
+    /// Bytes to columns.
+    pub decode: Duration,
+    /// Dimension rows into state.
+    pub apply: Duration,
+    /// Keys, probes, residuals.
+    pub lookup: Duration,
+    /// Conditions and SELECT, gathering included.
+    pub sql: Duration,
+    /// Columns to bytes.
+    pub encode: Duration,
 }

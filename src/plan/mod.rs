@@ -1,5 +1,26 @@
 //! At start-up only: SQL to what is read, remembered and run.
 
+mod base;
+mod bind;
+mod catalog;
+mod compile;
+mod explain;
+mod index_keys;
+mod join_clause;
+mod mistake;
+mod parse;
+mod query;
+mod resolve;
+mod scope;
+mod star;
 mod table;
 
+#[cfg(test)]
+mod tests;
+
+pub use bind::Fields;
+pub use catalog::Catalog;
+pub use mistake::{Mistake, Place};
+pub use parse::{parse, tables_of};
+pub use query::{ColumnSource, Dimension, IdentityRule, Lookup, OutputColumn, Plan, plan};
 pub use table::{Column, Identity, Role, Table};

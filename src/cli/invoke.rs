@@ -1,0 +1,96 @@
+//! `kaflowsql invoke`: one pipeline over files, to their ends.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::arguments::InvokeArguments;
+use super::load::{self, Loaded};
+use super::progress::with_progress;
+use super::sample::file_fields;
+use super::tally::Tally;
+use crate::clock::Clock;
+use crate::commit::Commit;
+use crate::config::{OnError, Settings};
+use crate::engine::{DecodeStage, Ends, JoinStage, run};
+use crate::error::{Error, Result};
+use crate::sink::{FileSink, Output};
+use crate::source::{FileInput, FileSource, Source};
+
+/// Runs it.
+pub(super) fn invoke(arguments: &InvokeArguments) -> Result<()> {
+    let inputs = inputs(&arguments.input)?;
+    let settings = Settings::default();
+    let mut sampler = |table: &str, topic: &str, event_time: Option<&str>| {
+        let paths = inputs.get(table).or_else(|| inputs.get(topic)).ok_or_else(|| missing(table, topic))?;
+        file_fields(&paths[0], event_time)
+    };
+    let Loaded { pipeline, mut plan } = load::load(&arguments.pipeline, &settings, &mut sampler)?;
+    for table in &mut plan.tables {
+        // A file's records have no timestamps, and the wall clock counts as after every row: no time is in the future.
+        table.max_future_ms = i64::MAX;
+    }
+    let plan = Arc::new(plan);
+    let source = FileSource::new(file_inputs(inputs, &plan.tables)?, pipeline.batch.max_records, pipeline.batch.max_bytes)?;
+    let progress = source.progress();
+    let results = arguments.output.as_deref().map_or_else(|| Ok(Output::stdout()), Output::create)?;
+    let letters = arguments.dead_letters.as_deref().map(Output::create).transpose()?;
+    let no_letters = letters.is_none();
+    let committer = source.committer();
+    let tally = Tally::new(&plan);
+    let commit = Commit::new(Box::new(FileSink::new(results, letters)), committer, Box::new(tally.clone()));
+    let decode = DecodeStage::new(Arc::clone(&plan), pipeline.on_error);
+    let join = JoinStage::new(plan, &pipeline, Clock::standing_at(Clock::System.now_ms()));
+    let ends = Ends { source: Box::new(source), commit };
+    let show = || (progress.bytes_read(), progress.bytes_total(), tally.to_string());
+    with_progress(show, || run(ends, decode, join, &AtomicBool::new(false)))?;
+    eprintln!("{tally}");
+    let rejected = tally.counts().rejected;
+    if rejected > 0 && no_letters && pipeline.on_error == OnError::DeadLetter {
+        eprintln!("{rejected} records or rows were rejected; --dead-letters FILE keeps them, each with its reason");
+    }
+    Ok(())
+}
+
+type Inputs = BTreeMap<String, Vec<PathBuf>>;
+
+fn inputs(arguments: &[String]) -> Result<Inputs> {
+    let mut inputs = Inputs::new();
+    for argument in arguments {
+        let (name, path) = argument.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty()).ok_or_else(
+            || Error::Mistake(format!("--input {argument}: expected TOPIC=FILE, as in --input users=users.ndjson")),
+        )?;
+        if path != "-" && !Path::new(path).is_file() {
+            return Err(Error::Mistake(format!("--input {argument}: there is no file {path}")));
+        }
+        inputs.entry(name.to_string()).or_default().push(PathBuf::from(path));
+    }
+    Ok(inputs)
+}
+
+fn missing(table: &str, topic: &str) -> Error {
+    Error::Mistake(format!("the query reads `{table}`, and no --input gives it; add --input {topic}=FILE"))
+}
+
+/// The files of each table.
+fn file_inputs(mut inputs: Inputs, tables: &[crate::plan::Table]) -> Result<Vec<FileInput>> {
+    let mut found = Vec::new();
+    for table in tables {
+        let mut paths = inputs.remove(&table.name).unwrap_or_default();
+        if table.topic != table.name {
+            paths.extend(inputs.remove(&table.topic).unwrap_or_default());
+        }
+        if paths.is_empty() {
+            return Err(missing(&table.name, &table.topic));
+        }
+        found.push(FileInput { table: table.id, topic: table.topic.clone(), role: table.role, paths });
+    }
+    match inputs.keys().next() {
+        None => Ok(found),
+        Some(unread) => {
+            let tables: Vec<_> = tables.iter().map(|table| table.topic.as_str()).collect();
+            Err(Error::Mistake(format!("--input {unread}=…: the query reads {}, and not {unread}", tables.join(", "))))
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Files to pipelines and plans, with every mistake at its place.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::{Mistakes, Pipeline, Settings, load_pipeline, load_settings};
+use crate::error::{Error, Result};
+use crate::plan::{Catalog, Fields, Place, Plan, parse, plan, tables_of};
+
+/// A pipeline that can be run.
+pub(super) struct Loaded {
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) plan: Plan,
+}
+
+/// Gives the columns of a table that declares none: by its name, its topic, and the field that is its time.
+pub(super) type Sampler<'a> = &'a mut dyn FnMut(&str, &str, Option<&str>) -> Result<Fields>;
+
+/// Loads and plans a pipeline.
+pub(super) fn load(path: &Path, settings: &Settings, sampler: Sampler<'_>) -> Result<Loaded> {
+    let pipeline = load_pipeline(path).map_err(reported)?;
+    let fields = fields_of(&pipeline, sampler)?;
+    let plan = plan_of(&pipeline, &fields, settings, &Catalog::new()).map_err(reported)?;
+    Ok(Loaded { pipeline: Arc::new(pipeline), plan })
+}
+
+/// The columns of every table that the query reads: declared, or sampled.
+pub(super) fn fields_of(pipeline: &Pipeline, sampler: Sampler<'_>) -> Result<BTreeMap<String, Fields>> {
+    let mut fields = declared_fields(pipeline);
+    // A query that can't be read is reported by planning.
+    let Ok(query) = parse(&pipeline.query) else { return Ok(fields) };
+    for table in tables_of(&query) {
+        if !fields.contains_key(&table) {
+            let source = pipeline.sources.get(&table);
+            let topic = source.and_then(|source| source.topic.as_deref()).unwrap_or(&table);
+            let sampled = sampler(&table, topic, source.and_then(|source| source.event_time.as_deref()))?;
+            fields.insert(table, sampled);
+        }
+    }
+    Ok(fields)
+}
+
+/// The columns of the tables that declare theirs.
+pub(super) fn declared_fields(pipeline: &Pipeline) -> BTreeMap<String, Fields> {
+    let declared = pipeline.sources.iter();
+    declared.filter_map(|(name, source)| Some((name.clone(), source.schema.clone()?))).collect()
+}
+
+/// Plans a pipeline.
+pub(super) fn plan_of(
+    pipeline: &Pipeline,
+    fields: &BTreeMap<String, Fields>,
+    settings: &Settings,
+    catalog: &Catalog,
+) -> std::result::Result<Plan, Mistakes> {
+    plan(pipeline, fields, settings.ttl_ms, catalog).map_err(|found| {
+        let mut mistakes = Mistakes::new(Arc::clone(&pipeline.file));
+        for mistake in found {
+            match &mistake.place {
+                Place::Query(span) if span.start.line == 0 => mistakes.at(&["query"], mistake.message, mistake.help),
+                Place::Query(span) => {
+                    let end = (span.end > span.start).then_some((span.end.line, span.end.column));
+                    mistakes.in_query((span.start.line, span.start.column), end, mistake.message, mistake.help);
+                }
+                Place::Value(path) => mistakes.at(&parts(path), mistake.message, mistake.help),
+                Place::Key(path) => mistakes.at_key(&parts(path), mistake.message, mistake.help),
+            }
+        }
+        mistakes
+    })
+}
+
+fn parts(path: &[String]) -> Vec<&str> {
+    path.iter().map(String::as_str).collect()
+}
+
+/// The settings in `path`, or in ./config.yaml, or the defaults.
+pub(super) fn settings(path: Option<&Path>) -> Result<Settings> {
+    let default = Path::new("config.yaml");
+    match path {
+        Some(path) => load_settings(path).map_err(reported),
+        None if default.exists() => load_settings(default).map_err(reported),
+        None => Ok(Settings::default()),
+    }
+}
+
+/// The files that arguments name: folders stand for the YAML files in them.
+pub(super) fn pipeline_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for argument in arguments {
+        if argument.is_dir() {
+            let unreadable = |error| Error::Mistake(format!("can't read the folder {}: {error}", argument.display()));
+            let entries = std::fs::read_dir(argument).map_err(unreadable)?;
+            let mut found: Vec<_> = entries
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .filter(|path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"))
+                .collect();
+            found.sort();
+            if found.is_empty() {
+                return Err(Error::Mistake(format!("there is no pipeline (*.yaml) in {}", argument.display())));
+            }
+            files.extend(found);
+        } else if argument.exists() {
+            files.push(argument.clone());
+        } else {
+            return Err(Error::Mistake(format!("there is no pipeline {}", argument.display())));
+        }
+    }
+    Ok(files)
+}
+
+/// A report of mistakes, in colour for a person at a terminal.
+pub(super) fn reported(mistakes: Mistakes) -> Error {
+    Error::Mistake(mistakes.render(std::io::stderr().is_terminal()))
+}

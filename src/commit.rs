@@ -1,0 +1,66 @@
+//! The only place that knows the order of outputs and offsets: outputs first, acknowledged; then offsets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::batch::{Outcome, Position, Report, TableId};
+use crate::clock::Stopwatch;
+use crate::error::Result;
+use crate::sink::Sink;
+use crate::source::Committer;
+
+/// Commits outcomes, at least once: what was not acknowledged before a crash is read and written again.
+pub struct Commit {
+    sink: Box<dyn Sink>,
+    committer: Arc<dyn Committer>,
+    observer: Box<dyn Observer>,
+    /// The last position of each partition.
+    reached: BTreeMap<(TableId, i32), i64>,
+}
+
+/// Told of every outcome that arrived.
+pub trait Observer: Send {
+    /// An outcome was acknowledged; `produce` is how long that took.
+    fn committed(&mut self, report: &Report, dead_letters: u64, produce: std::time::Duration);
+}
+
+impl Commit {
+    /// Writes to `sink`, remembers in `committer`, tells `observer`.
+    pub fn new(sink: Box<dyn Sink>, committer: Arc<dyn Committer>, observer: Box<dyn Observer>) -> Self {
+        Self { sink, committer, observer, reached: BTreeMap::new() }
+    }
+
+    /// Writes an outcome, waits until it has arrived, and then remembers how far its records reached.
+    ///
+    /// # Errors
+    /// When it did not arrive: then nothing of it is remembered.
+    pub fn commit(&mut self, outcome: Outcome) -> Result<()> {
+        let watch = Stopwatch::start();
+        for records in &outcome.records {
+            self.sink.write(records)?;
+        }
+        if !outcome.dead_letters.is_empty() {
+            self.sink.write_dead_letters(&outcome.dead_letters)?;
+        }
+        self.sink.flush()?;
+        for position in &outcome.positions {
+            self.reached.insert((position.table, position.partition), position.offset);
+        }
+        self.committer.commit(&outcome.positions, false)?;
+        self.observer.committed(&outcome.report, outcome.dead_letters.len() as u64, watch.elapsed());
+        Ok(())
+    }
+
+    /// Makes sure that all that was acknowledged is remembered; the run is over.
+    ///
+    /// # Errors
+    /// When it could not be remembered: the records since then come again.
+    pub fn finish(self) -> Result<()> {
+        let positions: Vec<_> = self
+            .reached
+            .into_iter()
+            .map(|((table, partition), offset)| Position { table, partition, offset })
+            .collect();
+        self.committer.commit(&positions, true)
+    }
+}

@@ -1,0 +1,414 @@
+//! FROM, JOIN, WHERE and SELECT to a flat chain of look-ups: CTEs, sub-selects and aliases are gone after this.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::datatypes::DataType;
+use datafusion_expr::{Expr, ExprSchemable};
+use datafusion_sql::sqlparser::ast::{
+    Expr as SqlExpr, Ident, ObjectName, Query, Select, SelectItem, Spanned, TableAlias, TableFactor,
+};
+use datafusion_sql::sqlparser::tokenizer::Span;
+
+use super::base::{Base, BaseSource, Instance, plan_expr};
+use super::catalog::Catalog;
+use super::mistake::Mistake;
+use super::parse::{conjuncts, plain_select, table_name};
+use super::resolve::Clause;
+use super::scope::{Scope, ScopeColumn};
+use super::star::{self, Item};
+use super::table::Column;
+
+/// A table's fields: names and Arrow types.
+pub type Fields = Vec<(String, DataType)>;
+
+/// A query without names: what is left when all is bound.
+#[derive(Debug, Default)]
+pub struct Bound {
+    /// All columns that expressions read.
+    pub base: Base,
+    /// The table of each occurrence, by `Instance`.
+    pub instances: Vec<String>,
+    /// The joins, in order; join `n` brings instance `n + 1`.
+    pub joins: Vec<BoundJoin>,
+    /// All conditions of WHERE, to be combined by AND.
+    pub conditions: Vec<Expr>,
+    /// The result's columns.
+    pub outputs: Vec<Output>,
+}
+
+/// A join with a dimension.
+#[derive(Debug)]
+pub struct BoundJoin {
+    /// LEFT, or INNER.
+    pub left: bool,
+    /// Equal pairs: (over tables before it, over the dimension).
+    pub keys: Vec<(Expr, Expr)>,
+    /// All further conditions, to be combined by AND.
+    pub residual: Vec<Expr>,
+}
+
+/// A column of a SELECT list.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// What it is, over base columns.
+    pub expr: Expr,
+    /// Where it stands in the query.
+    pub span: Span,
+}
+
+/// What binding must know.
+pub struct Binder<'a> {
+    /// The functions.
+    pub catalog: &'a Catalog,
+    /// The fields of each table.
+    pub fields: &'a BTreeMap<String, Fields>,
+    /// Which tables are dimensions.
+    pub dimensions: &'a BTreeSet<String>,
+    /// What is bound so far.
+    pub bound: Bound,
+    /// What is wrong so far.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// The CTEs in sight: a later one hides an earlier one of its name.
+type Ctes<'q> = Vec<(String, &'q Query)>;
+
+impl Binder<'_> {
+    /// Binds the whole query; look into `mistakes` after it.
+    pub fn bind(&mut self, query: &Query) {
+        if let Some((_, outputs)) = self.query(query, &Vec::new(), true) {
+            self.bound.outputs = outputs;
+        }
+    }
+
+    fn mistake(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.mistakes.push(Mistake::in_query(span, message).help(help));
+    }
+
+    fn expr(&mut self, ast: &SqlExpr, scope: &Scope, clause: Clause) -> Option<Expr> {
+        match plan_expr(ast, scope, clause, &mut self.bound.base, self.catalog) {
+            Ok(expr) => Some(expr),
+            Err(mistakes) => {
+                self.mistakes.extend(mistakes);
+                None
+            }
+        }
+    }
+
+    /// A query that is the driving table, with what is joined to it.
+    fn query<'q>(&mut self, query: &'q Query, ctes: &Ctes<'q>, outermost: bool) -> Option<(Scope, Vec<Output>)> {
+        let ctes = self.with(query, ctes);
+        let select = plain_select(query, &mut self.mistakes)?;
+        let from = self.only_from(select)?;
+        let mut scope = self.driving(&from.relation, &ctes)?;
+        for join in &from.joins {
+            self.join(join, &mut scope, &ctes)?;
+        }
+        self.filter(select, &scope);
+        let clause = if outermost { Clause::Select } else { Clause::SubSelect };
+        let outputs = self.select_list(select, &scope, clause)?;
+        Some((scope, outputs))
+    }
+
+    fn with<'q>(&mut self, query: &'q Query, ctes: &Ctes<'q>) -> Ctes<'q> {
+        let mut ctes = ctes.clone();
+        if let Some(with) = &query.with {
+            if with.recursive {
+                self.mistake(with.span(), "a recursive CTE has no end on a stream", "remove RECURSIVE");
+            }
+            for cte in &with.cte_tables {
+                if !cte.alias.columns.is_empty() {
+                    let help = "name them in its SELECT list";
+                    self.mistake(cte.alias.name.span, "column names behind a CTE's name are not supported", help);
+                }
+                ctes.push((cte.alias.name.value.clone(), &cte.query));
+            }
+        }
+        ctes
+    }
+
+    fn only_from<'q>(&mut self, select: &'q Select) -> Option<&'q datafusion_sql::sqlparser::ast::TableWithJoins> {
+        match &select.from[..] {
+            [from] => Some(from),
+            [] => {
+                let help = "write FROM and the event table that drives the query";
+                self.mistake(select.span(), "the query reads no table", help);
+                None
+            }
+            [_, second, ..] => {
+                let message = "a comma in FROM is a CROSS JOIN, whose state and output have no bound";
+                self.mistake(second.span(), message, "write JOIN … ON with an equality");
+                None
+            }
+        }
+    }
+
+    /// The leftmost relation: the driving table, or a query over it.
+    fn driving<'q>(&mut self, factor: &'q TableFactor, ctes: &Ctes<'q>) -> Option<Scope> {
+        match self.relation(factor, ctes)? {
+            Relation::Query(query, alias, ctes) => {
+                let (_, outputs) = self.query(query, &ctes, false)?;
+                let alias = alias.unwrap_or_default();
+                Some(self.scope_of(&alias, outputs))
+            }
+            Relation::Table(name, alias, span) => {
+                if self.dimensions.contains(&name) {
+                    let message = format!(
+                        "`{name}` is a dimension (listed under state.dimensions), and the table in FROM drives the \
+                         query: it must be an event table"
+                    );
+                    self.mistake(span, message, "put the event table into FROM, and join the dimension to it");
+                    return None;
+                }
+                Some(self.occurrence(&name, &alias))
+            }
+        }
+    }
+
+    fn join<'q>(
+        &mut self,
+        join: &'q datafusion_sql::sqlparser::ast::Join,
+        scope: &mut Scope,
+        ctes: &Ctes<'q>,
+    ) -> Option<()> {
+        let Some((left, constraint)) = super::join_clause::accepted(join, &mut self.mistakes) else { return None };
+        let (right, residual) = self.joined(&join.relation, ctes)?;
+        let instance = Instance(self.bound.instances.len() - 1);
+        let alias = right.columns.first().map(|column| column.relation.clone()).unwrap_or_default();
+        if scope.has_relation(&alias) {
+            let message = format!("there is already a table `{alias}` in this query");
+            self.mistake(join.relation.span(), message, "give one of them another name with AS");
+            return None;
+        }
+        let mut bound = BoundJoin { left, keys: Vec::new(), residual };
+        match constraint {
+            super::join_clause::Constraint::On(condition) => {
+                scope.columns.extend(right.columns);
+                for conjunct in conjuncts(condition) {
+                    if let Some(expr) = self.expr(conjunct, scope, Clause::On) {
+                        self.join_condition(expr, instance, &mut bound);
+                    }
+                }
+            }
+            super::join_clause::Constraint::Using(names) => {
+                super::join_clause::using(self, names, scope, right, &mut bound);
+            }
+        }
+        if bound.keys.is_empty() && self.mistakes.is_empty() {
+            let message = format!("the join with `{alias}` has no equality between it and the tables before it");
+            self.mistake(join.span(), message, format!("write ON … = {alias}.…; other conditions may follow with AND"));
+        }
+        self.bound.joins.push(bound);
+        Some(())
+    }
+
+    /// An equality between the new table and those before it is a key; all else is residual.
+    pub fn join_condition(&mut self, expr: Expr, new: Instance, join: &mut BoundJoin) {
+        if let Expr::BinaryExpr(binary) = &expr
+            && binary.op == datafusion_expr::Operator::Eq
+        {
+            let sides = [self.bound.base.instances_of(&binary.left), self.bound.base.instances_of(&binary.right)];
+            let is_new = |side: &Vec<Instance>| side[..] == [new];
+            let is_before = |side: &Vec<Instance>| !side.is_empty() && !side.contains(&new);
+            if is_before(&sides[0]) && is_new(&sides[1]) {
+                join.keys.push((*binary.left.clone(), *binary.right.clone()));
+                return;
+            }
+            if is_new(&sides[0]) && is_before(&sides[1]) {
+                join.keys.push((*binary.right.clone(), *binary.left.clone()));
+                return;
+            }
+        }
+        join.residual.push(expr);
+    }
+
+    /// The right side of a join: a dimension, or a sub-select over one. Its WHERE becomes residual (SEMANTICS 2.6).
+    fn joined<'q>(&mut self, factor: &'q TableFactor, ctes: &Ctes<'q>) -> Option<(Scope, Vec<Expr>)> {
+        match self.relation(factor, ctes)? {
+            Relation::Table(name, alias, span) => {
+                if !self.dimensions.contains(&name) {
+                    let message = format!("`{name}` is an event table, and joins of events with events come with a later version");
+                    let help = format!("if `{name}` is a table of current facts, list it under state.dimensions");
+                    self.mistake(span, message, help);
+                    return None;
+                }
+                Some((self.occurrence(&name, &alias), Vec::new()))
+            }
+            Relation::Query(query, alias, ctes) => {
+                let ctes = self.with(query, &ctes);
+                let select = plain_select(query, &mut self.mistakes)?;
+                let from = self.only_from(select)?;
+                if let Some(inner) = from.joins.first() {
+                    let message = "a join inside the right side of a join is not supported";
+                    self.mistake(inner.span(), message, "join the tables one after the other in the outer query");
+                    return None;
+                }
+                let (scope, mut residual) = self.joined(&from.relation, &ctes)?;
+                if let Some(selection) = &select.selection {
+                    for conjunct in conjuncts(selection) {
+                        residual.extend(self.expr(conjunct, &scope, Clause::Where));
+                    }
+                }
+                let mut outputs = self.select_list(select, &scope, Clause::SubSelect)?;
+                self.compute(&mut outputs);
+                Some((self.scope_of(&alias.unwrap_or_default(), outputs), residual))
+            }
+        }
+    }
+
+    /// Expressions of a joined sub-select become columns, so that they are NULL where the join finds nothing.
+    fn compute(&mut self, outputs: &mut [Output]) {
+        let instance = Instance(self.bound.instances.len() - 1);
+        for output in outputs.iter_mut().filter(|output| !matches!(output.expr, Expr::Column(_))) {
+            if let Ok(data_type) = output.expr.get_type(&self.bound.base.df_schema()) {
+                let source = BaseSource::Computed(instance, output.expr.clone());
+                output.expr = self.bound.base.add(source, data_type);
+            }
+        }
+    }
+
+    fn relation<'q>(&mut self, factor: &'q TableFactor, ctes: &Ctes<'q>) -> Option<Relation<'q>> {
+        match factor {
+            TableFactor::Table { name, alias, args: None, sample: None, version: None, .. } => {
+                let full = table_name(name);
+                let alias = self.alias(alias.as_ref());
+                if let Some(place) = ctes.iter().rposition(|(cte, _)| *cte == full) {
+                    // A CTE sees only those before it.
+                    let before = ctes[..place].to_vec();
+                    return Some(Relation::Query(ctes[place].1, Some(alias.unwrap_or(full)), before));
+                }
+                let alias = alias.unwrap_or_else(|| last_part(name));
+                if !self.fields.contains_key(&full) {
+                    self.mistakes.push(Mistake::in_query(name.span(), format!("the columns of `{full}` are not known"))
+                        .help(format!("declare them under sources.{full}.schema; `kaflowsql infer` guesses them")));
+                    return None;
+                }
+                Some(Relation::Table(full, alias, name.span()))
+            }
+            TableFactor::Derived { lateral: false, subquery, alias, sample: None } => {
+                Some(Relation::Query(subquery, self.alias(alias.as_ref()), ctes.clone()))
+            }
+            TableFactor::NestedJoin { table_with_joins, alias: None } if table_with_joins.joins.is_empty() => {
+                self.relation(&table_with_joins.relation, ctes)
+            }
+            TableFactor::NestedJoin { .. } => {
+                let message = "parentheses around a join are not supported";
+                self.mistake(factor.span(), message, "join the tables one after the other, from left to right");
+                None
+            }
+            other => {
+                let message = "only a topic or a sub-select can stand in FROM";
+                self.mistake(other.span(), message, "table functions, LATERAL and samples are not supported");
+                None
+            }
+        }
+    }
+
+    fn alias(&mut self, alias: Option<&TableAlias>) -> Option<String> {
+        let alias = alias?;
+        if let Some(column) = alias.columns.first() {
+            let help = "name the columns in the SELECT list of a sub-select";
+            self.mistake(column.name.span, "column names behind an alias are not supported", help);
+        }
+        Some(alias.name.value.clone())
+    }
+
+    /// A new occurrence of a table, with all its columns.
+    fn occurrence(&mut self, table: &str, alias: &str) -> Scope {
+        let instance = Instance(self.bound.instances.len());
+        self.bound.instances.push(table.to_string());
+        let fields = self.fields.get(table).into_iter().flatten();
+        let visible = fields.map(|(name, data_type)| Column::Field { name: name.clone(), data_type: data_type.clone() });
+        let hidden = [Column::Key, Column::Topic, Column::Partition, Column::Offset, Column::Timestamp];
+        let mut scope = Scope::default();
+        for column in visible.chain(hidden) {
+            let data_type = column.data_type();
+            scope.columns.push(ScopeColumn {
+                relation: alias.to_string(),
+                name: column.name().to_string(),
+                hidden: !matches!(column, Column::Field { .. }),
+                merged: false,
+                expr: self.bound.base.add(BaseSource::Table(instance, column), data_type.clone()),
+                data_type,
+            });
+        }
+        scope
+    }
+
+    fn scope_of(&self, alias: &str, outputs: Vec<Output>) -> Scope {
+        let schema = self.bound.base.df_schema();
+        let column = |output: Output| ScopeColumn {
+            relation: alias.to_string(),
+            data_type: output.expr.get_type(&schema).unwrap_or(DataType::Null),
+            name: output.name,
+            expr: output.expr,
+            hidden: false,
+            merged: false,
+        };
+        Scope { columns: outputs.into_iter().map(column).collect() }
+    }
+
+    fn filter(&mut self, select: &Select, scope: &Scope) {
+        let Some(selection) = &select.selection else { return };
+        for conjunct in conjuncts(selection) {
+            if let Some(expr) = self.expr(conjunct, scope, Clause::Where) {
+                match expr.get_type(&self.bound.base.df_schema()) {
+                    Ok(DataType::Boolean | DataType::Null) => self.bound.conditions.push(expr),
+                    Ok(other) => {
+                        let message = format!("a condition is true or false, and this is {other}");
+                        self.mistake(conjunct.span(), message, "compare it with something");
+                    }
+                    Err(error) => self.mistake(conjunct.span(), error.strip_backtrace(), "mend the expression"),
+                }
+            }
+        }
+    }
+
+    fn select_list(&mut self, select: &Select, scope: &Scope, clause: Clause) -> Option<Vec<Output>> {
+        let mut outputs = Vec::new();
+        for item in &select.projection {
+            match star::item(item, scope, &mut self.mistakes) {
+                Some(Item::Columns(places)) => outputs.extend(places.into_iter().map(|place| Output {
+                    name: scope.columns[place].name.clone(),
+                    expr: scope.columns[place].expr.clone(),
+                    span: item.span(),
+                })),
+                Some(Item::Expr(expr, name)) => {
+                    if let Some(planned) = self.expr(expr, scope, clause) {
+                        outputs.push(Output { name, expr: planned, span: span_of(item) });
+                    }
+                }
+                None => {}
+            }
+        }
+        let mut names = BTreeSet::new();
+        for output in &outputs {
+            if !names.insert(output.name.clone()) {
+                let message = format!("two output columns are called `{}`", output.name);
+                self.mistakes.push(Mistake::in_query(output.span, message).help("give one of them another name with AS"));
+            }
+        }
+        Some(outputs)
+    }
+}
+
+enum Relation<'q> {
+    /// Name, alias, place.
+    Table(String, String, Span),
+    /// A sub-select or CTE, its alias, and the CTEs that it sees.
+    Query(&'q Query, Option<String>, Ctes<'q>),
+}
+
+fn last_part(name: &ObjectName) -> String {
+    name.0.last().and_then(|part| part.as_ident()).map(|ident: &Ident| ident.value.clone()).unwrap_or_default()
+}
+
+fn span_of(item: &SelectItem) -> Span {
+    match item {
+        SelectItem::UnnamedExpr(expr) => expr.span(),
+        SelectItem::ExprWithAlias { expr, alias } => expr.span().union(&alias.span),
+        other => other.span(),
+    }
+}

@@ -1,0 +1,369 @@
+//! A bound query to a plan: columns pruned and numbered, expressions compiled.
+
+use std::collections::BTreeMap;
+
+use arrow::compute::can_cast_types;
+use arrow::datatypes::DataType;
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::{Column as DfColumn, ScalarValue};
+use datafusion_expr::{Expr, ExprSchemable, cast};
+
+use super::base::{Base, BaseSource, Instance, NOW, as_key, now_type};
+use super::bind::{Bound, Fields};
+use super::index_keys;
+use super::join_clause::all_of;
+use super::mistake::{Mistake, did_you_mean};
+use super::query::{ColumnSource, Dimension, Lookup, OutputColumn, Plan};
+use super::table::{Column, Role, Table};
+use crate::batch::TableId;
+use crate::config::Pipeline;
+use crate::expression::Expression;
+
+/// Makes the plan.
+///
+/// # Errors
+/// With all mistakes that only show now.
+pub fn compile(
+    bound: Bound,
+    pipeline: &Pipeline,
+    fields: &BTreeMap<String, Fields>,
+    process_ttl_ms: i64,
+) -> Result<Plan, Vec<Mistake>> {
+    let key = key_of(&bound, pipeline)?;
+    let outputs = typed_outputs(&bound, pipeline)?;
+    let mut compiler = Compiler::new(bound, pipeline, fields, process_ttl_ms)?;
+    compiler.keep_columns(&outputs);
+    compiler.number_columns(&outputs);
+    let broken = |error: String| vec![Mistake::at(&["query"], error)];
+    let (dimensions, lookups) = compiler.lookups().map_err(broken)?;
+    let (driving, after) = compiler.conditions().map_err(broken)?;
+    let mut compiled = Vec::new();
+    for (name, expr) in outputs {
+        let expression = compiler.expression(&expr).map_err(broken)?;
+        compiled.push(OutputColumn { name, data_type: expression.data_type().clone(), expression });
+    }
+    Ok(Plan {
+        columns: compiler.sources().map_err(broken)?,
+        names: compiler.names(),
+        tables: compiler.tables,
+        dimensions,
+        driving_condition: driving,
+        lookups,
+        condition: after,
+        outputs: compiled,
+        key,
+    })
+}
+
+/// The place of `output.key` among the outputs.
+fn key_of(bound: &Bound, pipeline: &Pipeline) -> Result<Option<usize>, Vec<Mistake>> {
+    let Some(key) = &pipeline.output.key else { return Ok(None) };
+    let names = || bound.outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>();
+    let place = bound.outputs.iter().position(|output| output.name == *key);
+    place.map(Some).ok_or_else(|| {
+        let message = format!("the result has no column `{key}`");
+        vec![Mistake::at(&["output", "key"], message).help(did_you_mean(key, names()))]
+    })
+}
+
+/// The outputs, cast to the declared result schema.
+fn typed_outputs(bound: &Bound, pipeline: &Pipeline) -> Result<Vec<(String, Expr)>, Vec<Mistake>> {
+    let outputs = bound.outputs.iter().map(|output| (output.name.clone(), output.expr.clone()));
+    let Some(declared) = &pipeline.output.schema else { return Ok(outputs.collect()) };
+    let mut mistakes = Vec::new();
+    let schema = bound.base.df_schema();
+    for (name, _) in declared {
+        if !bound.outputs.iter().any(|output| output.name == *name) {
+            let names: Vec<_> = bound.outputs.iter().map(|output| output.name.as_str()).collect();
+            let message = format!("the result has no column `{name}`");
+            mistakes.push(Mistake::at(&["output", "schema"], message).help(did_you_mean(name, names)));
+        }
+    }
+    let mut typed = Vec::new();
+    for output in &bound.outputs {
+        let Some((_, wanted)) = declared.iter().find(|(name, _)| *name == output.name) else {
+            let message = format!("`output.schema` has no column `{}`", output.name);
+            mistakes.push(Mistake::in_query(output.span, message).help("add it there, or leave it out here"));
+            continue;
+        };
+        let actual = output.expr.get_type(&schema).unwrap_or(DataType::Null);
+        if actual == *wanted {
+            typed.push((output.name.clone(), output.expr.clone()));
+        } else if can_cast_types(&actual, wanted) {
+            typed.push((output.name.clone(), cast(output.expr.clone(), wanted.clone())));
+        } else {
+            let message = format!("`{}` is {actual}, which can't be cast to {wanted}", output.name);
+            mistakes.push(Mistake::in_query(output.span, message).help("mend `output.schema`, or cast it here"));
+        }
+    }
+    if mistakes.is_empty() { Ok(typed) } else { Err(mistakes) }
+}
+
+pub(super) struct Compiler<'a> {
+    pub(super) bound: Bound,
+    pipeline: &'a Pipeline,
+    pub(super) tables: Vec<Table>,
+    /// The table of each instance.
+    pub(super) table_of: Vec<usize>,
+    /// The number of each base column that is used.
+    numbers: Vec<Option<usize>>,
+    /// The base column of each number; `None` is `NOW`.
+    numbered: Vec<Option<usize>>,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(
+        bound: Bound,
+        pipeline: &'a Pipeline,
+        fields: &BTreeMap<String, Fields>,
+        process_ttl_ms: i64,
+    ) -> Result<Self, Vec<Mistake>> {
+        let mut tables: Vec<Table> = Vec::new();
+        let mut table_of = Vec::new();
+        let mut mistakes = Vec::new();
+        for (instance, name) in bound.instances.iter().enumerate() {
+            let place = tables.iter().position(|table| table.name == *name).unwrap_or_else(|| {
+                let id = TableId(tables.len() as u32);
+                let role = if instance == 0 { Role::Event } else { Role::Dimension };
+                tables.push(table(id, name, role, pipeline, fields, process_ttl_ms, &mut mistakes));
+                tables.len() - 1
+            });
+            table_of.push(place);
+        }
+        for table in tables.iter().filter(|table| table.topic == pipeline.output.topic) {
+            let message = format!("the result goes to the topic that `{}` is read from: an endless loop", table.name);
+            mistakes.push(Mistake::at(&["output", "topic"], message).help("write to another topic"));
+        }
+        let numbers = vec![None; bound.base.columns.len()];
+        if mistakes.is_empty() {
+            Ok(Self { bound, pipeline, tables, table_of, numbers, numbered: Vec::new() })
+        } else {
+            Err(mistakes)
+        }
+    }
+
+    /// Gives each table the columns that any expression reads, and a dimension those of its declared key.
+    fn keep_columns(&mut self, outputs: &[(String, Expr)]) {
+        for base in self.used(outputs) {
+            if let BaseSource::Table(instance, column) = &self.bound.base.columns[base].source {
+                let table = &mut self.tables[self.table_of[instance.0]];
+                if !table.columns.contains(column) {
+                    table.columns.push(column.clone());
+                }
+            }
+        }
+        for declared in &self.pipeline.dimensions {
+            let key = declared.key.iter().flatten();
+            let Some(table) = self.tables.iter_mut().find(|table| table.name == declared.table) else { continue };
+            for name in key {
+                let column = self.bound.base.columns.iter().find_map(|column| match &column.source {
+                    BaseSource::Table(instance, column)
+                        if self.bound.instances[instance.0] == declared.table && column.name() == name =>
+                    {
+                        Some(column.clone())
+                    }
+                    _ => None,
+                });
+                table.columns.extend(column.filter(|column| !table.columns.contains(column)));
+            }
+        }
+    }
+
+    /// All base columns that the plan reads, in order.
+    fn used(&self, outputs: &[(String, Expr)]) -> Vec<usize> {
+        let joins = self.bound.joins.iter();
+        let of_joins = joins.flat_map(|join| {
+            let keys = join.keys.iter().flat_map(|(before, new)| [before, new]);
+            keys.chain(&join.residual)
+        });
+        let all = outputs.iter().map(|(_, expr)| expr).chain(of_joins).chain(&self.bound.conditions);
+        let mut used = vec![false; self.bound.base.columns.len()];
+        let mut open: Vec<usize> = all.flat_map(Base::read_by).collect();
+        while let Some(base) = open.pop() {
+            if !std::mem::replace(&mut used[base], true)
+                && let BaseSource::Computed(_, expr) | BaseSource::Unnest(expr) = &self.bound.base.columns[base].source
+            {
+                open.extend(Base::read_by(expr));
+            }
+        }
+        (0..used.len()).filter(|&base| used[base]).collect()
+    }
+
+    fn number_columns(&mut self, outputs: &[(String, Expr)]) {
+        for base in self.used(outputs) {
+            self.numbers[base] = Some(self.numbered.len());
+            self.numbered.push(Some(base));
+        }
+        self.numbered.push(None);
+    }
+
+    /// Compiles an expression over columns of the joined row.
+    pub(super) fn expression(&self, expr: &Expr) -> Result<Expression, String> {
+        let mut columns: Vec<_> = Base::read_by(expr)
+            .into_iter()
+            .map(|base| {
+                let number = self.numbers[base].expect("BUG: an expression reads a column that is not numbered");
+                (number, Base::name_of(base), self.bound.base.columns[base].data_type.clone())
+            })
+            .collect();
+        if expr.column_refs().iter().any(|column| column.name == NOW) {
+            columns.push((self.numbered.len() - 1, NOW.to_string(), now_type()));
+        }
+        Expression::compile(expr, &columns, self.text(expr))
+    }
+
+    /// An expression for a person.
+    pub(super) fn text(&self, expr: &Expr) -> String {
+        let named = expr.clone().transform_up(|expr| {
+            Ok(match &expr {
+                Expr::Column(column) => match Base::index_of(&column.name) {
+                    Some(base) => Transformed::yes(Expr::Column(DfColumn::new_unqualified(self.name_of(base)))),
+                    None => Transformed::yes(Expr::Column(DfColumn::new_unqualified("now()"))),
+                },
+                Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
+                    Transformed::yes(Expr::Column(DfColumn::new_unqualified(format!("'{text}'"))))
+                }
+                _ => Transformed::no(expr),
+            })
+        });
+        named.map_or_else(|_| expr.to_string(), |named| named.data.to_string())
+    }
+
+    fn name_of(&self, base: usize) -> String {
+        match &self.bound.base.columns[base].source {
+            BaseSource::Table(instance, column) => {
+                let table = &self.bound.instances[instance.0];
+                let first = self.bound.instances.iter().position(|name| name == table) == Some(instance.0);
+                let number = if first { String::new() } else { format!("#{}", instance.0) };
+                format!("{table}{number}.{}", column.name())
+            }
+            BaseSource::Computed(_, expr) => self.text(expr),
+            BaseSource::Unnest(expr) => format!("unnest({})", self.text(expr)),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.numbered.iter().map(|base| base.map_or_else(|| "now()".into(), |base| self.name_of(base))).collect()
+    }
+
+    fn sources(&self) -> Result<Vec<ColumnSource>, String> {
+        let source = |base: &Option<usize>| {
+            let Some(base) = *base else { return Ok(ColumnSource::Now) };
+            Ok(match &self.bound.base.columns[base].source {
+                BaseSource::Table(Instance(0), column) => {
+                    ColumnSource::Driving(self.column_of(0, column))
+                }
+                BaseSource::Table(instance, column) => {
+                    let column = self.column_of(self.table_of[instance.0], column);
+                    ColumnSource::Dimension { lookup: instance.0 - 1, column }
+                }
+                BaseSource::Computed(instance, expr) => {
+                    ColumnSource::Computed { lookup: instance.0 - 1, expression: self.expression(expr)? }
+                }
+                BaseSource::Unnest(list) => ColumnSource::Unnest(self.expression(list)?),
+            })
+        };
+        self.numbered.iter().map(source).collect()
+    }
+
+    pub(super) fn column_of(&self, table: usize, column: &Column) -> usize {
+        let columns = &self.tables[table].columns;
+        columns.iter().position(|kept| kept == column).expect("BUG: a column is read that is not kept")
+    }
+
+    /// WHERE: conditions on driving columns alone, and the others.
+    fn conditions(&self) -> Result<(Option<Expression>, Option<Expression>), String> {
+        let (driving, after): (Vec<_>, Vec<_>) = self
+            .bound
+            .conditions
+            .iter()
+            .cloned()
+            .partition(|condition| self.bound.base.instances_of(condition).iter().all(|&of| of == Instance(0)));
+        let compile = |conditions| all_of(conditions).map(|all| self.expression(&all)).transpose();
+        Ok((compile(driving)?, compile(after)?))
+    }
+
+    fn lookups(&self) -> Result<(Vec<Dimension>, Vec<Lookup>), String> {
+        let mut dimensions: Vec<_> = self.tables[1..]
+            .iter()
+            .map(|table| index_keys::DimensionKeys::new(self, table.id.index()))
+            .collect();
+        let mut lookups = Vec::new();
+        for (number, join) in self.bound.joins.iter().enumerate() {
+            let table = self.table_of[number + 1];
+            let error = |error: datafusion_common::DataFusionError| error.strip_backtrace();
+            let mut keys = Vec::new();
+            let mut stored = Vec::new();
+            for (before, new) in &join.keys {
+                keys.push(self.expression(&as_key(before.clone(), &self.bound.base).map_err(error)?)?);
+                stored.push(as_key(new.clone(), &self.bound.base).map_err(error)?);
+            }
+            lookups.push(Lookup {
+                dimension: table - 1,
+                table: self.tables[table].name.clone(),
+                index: dimensions[table - 1].index_on(self, &stored)?,
+                left: join.left,
+                keys,
+                residual: all_of(join.residual.clone()).map(|all| self.expression(&all)).transpose()?,
+            });
+        }
+        let declared = |table: &Table| {
+            self.pipeline.dimensions.iter().find(|declared| declared.table == table.name).and_then(|it| it.key.clone())
+        };
+        let dimensions = dimensions
+            .into_iter()
+            .zip(&self.tables[1..])
+            .map(|(keys, table)| keys.finish(table, declared(table)))
+            .collect();
+        Ok((dimensions, lookups))
+    }
+}
+
+fn table(
+    id: TableId,
+    name: &str,
+    role: Role,
+    pipeline: &Pipeline,
+    fields: &BTreeMap<String, Fields>,
+    process_ttl_ms: i64,
+    mistakes: &mut Vec<Mistake>,
+) -> Table {
+    let source = pipeline.sources.get(name);
+    let known = || fields[name].iter().map(|(field, _)| field.as_str()).collect::<Vec<_>>();
+    let mut column = |field: &str, path: &[&str]| match fields[name].iter().find(|(known, _)| known == field) {
+        Some((field, data_type)) => Some(Column::Field { name: field.clone(), data_type: data_type.clone() }),
+        None => {
+            let message = format!("`{name}` has no column `{field}`");
+            mistakes.push(Mistake::at(path, message).help(did_you_mean(field, known())));
+            None
+        }
+    };
+    let event_time = source
+        .and_then(|source| source.event_time.as_ref())
+        .and_then(|field| column(field, &["sources", name, "event_time"]));
+    let declared = pipeline.dimensions.iter().position(|dimension| dimension.table == name);
+    if let Some(place) = declared {
+        for (number, key) in pipeline.dimensions[place].key.iter().flatten().enumerate() {
+            column(key, &["state", "dimensions", &place.to_string(), "key", &number.to_string()]);
+        }
+    }
+    if let Some(Column::Field { name: field, data_type }) = &event_time
+        && !matches!(data_type, DataType::Timestamp(..))
+    {
+        let message = format!("`{field}` is {data_type}, and an event time is a timestamp");
+        let help = format!("declare it as `{field}: timestamp` under sources.{name}.schema");
+        mistakes.push(Mistake::at(&["sources", name, "event_time"], message).help(help));
+    }
+    Table {
+        id,
+        name: name.to_string(),
+        topic: source.and_then(|source| source.topic.clone()).unwrap_or_else(|| name.to_string()),
+        role,
+        columns: Vec::new(),
+        event_time,
+        max_future_ms: pipeline.events.max_future_ms,
+        max_record_bytes: pipeline.max_record_bytes,
+        identity: None,
+        ttl_ms: (role == Role::Event).then(|| pipeline.events.ttl_ms(name, process_ttl_ms)),
+    }
+}

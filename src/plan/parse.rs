@@ -1,0 +1,258 @@
+//! SQL text to syntax tree, and the refusal of every clause whose answer would depend on where a batch ends.
+
+use std::collections::BTreeSet;
+
+use datafusion_sql::sqlparser::ast::{
+    Expr, GroupByExpr, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit, Visitor,
+};
+use datafusion_sql::sqlparser::dialect::GenericDialect;
+use datafusion_sql::sqlparser::parser::Parser;
+use datafusion_sql::sqlparser::tokenizer::{Location, Span};
+
+use super::mistake::Mistake;
+
+/// How deep expressions and sub-selects may nest.
+const NESTING_MAX: usize = 100;
+
+/// Parses the one SELECT of a pipeline.
+///
+/// # Errors
+/// With the mistake's place, if `sql` is anything else.
+pub fn parse(sql: &str) -> Result<Query, Mistake> {
+    let statements = Parser::new(&GenericDialect {})
+        .with_recursion_limit(NESTING_MAX)
+        .try_with_sql(sql)
+        .and_then(|mut parser| parser.parse_statements())
+        .map_err(|error| syntax_mistake(&error.to_string()))?;
+    let mut statements = statements.into_iter();
+    let first = statements.next();
+    if let Some(second) = statements.next() {
+        let mistake = Mistake::in_query(second.span(), "a pipeline is one query, and this is a second statement");
+        return Err(mistake.help("put it into a pipeline of its own"));
+    }
+    match first {
+        Some(Statement::Query(query)) => Ok(*query),
+        Some(other) => {
+            let text = other.to_string();
+            let verb = text.split_whitespace().next().unwrap_or_default().to_string();
+            let mistake = Mistake::in_query(other.span(), format!("a pipeline's query is a SELECT, not {verb}"));
+            Err(mistake.help("write SELECT … FROM the event table, with its joins"))
+        }
+        None => Err(Mistake::in_query(Span::empty(), "the query is empty").help("write SELECT … FROM …")),
+    }
+}
+
+/// The parser says where in words: "… at Line: 2, Column: 7".
+fn syntax_mistake(text: &str) -> Mistake {
+    let text = text.trim_start_matches("sql parser error: ");
+    let (message, place) = match text.rsplit_once(" at Line: ") {
+        Some((message, place)) => (message, place.split_once(", Column: ")),
+        None => (text, None),
+    };
+    let location = place.and_then(|(line, column)| {
+        Some(Location::new(line.trim().parse().ok()?, column.trim().parse().ok()?))
+    });
+    let span = location.map_or(Span::empty(), |at| Span::new(at, at));
+    let message = if message.contains("recursion limit") {
+        format!("the query nests deeper than {NESTING_MAX} levels")
+    } else {
+        format!("this is not SQL that can be read: {}", lower_first(message))
+    };
+    Mistake::in_query(span, message)
+}
+
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// The SELECT of a query without any clause that is refused; mistakes go to `mistakes`.
+pub fn plain_select<'a>(query: &'a Query, mistakes: &mut Vec<Mistake>) -> Option<&'a Select> {
+    let mut refuse = |span: Span, what: &str, help: &str| {
+        mistakes.push(Mistake::in_query(span, format!("{what}, which a stream has no end for")).help(help));
+    };
+    if let Some(order_by) = &query.order_by {
+        refuse(order_by.span(), "ORDER BY needs all rows at once", "remove it: rows leave in the order of their events");
+    }
+    if let Some(limit) = &query.limit_clause {
+        refuse(limit.span(), "LIMIT and OFFSET count rows of an end result", "remove it, or filter with WHERE");
+    }
+    if let Some(fetch) = &query.fetch {
+        let _ = fetch;
+        refuse(query.span(), "FETCH counts rows of an end result", "remove it, or filter with WHERE");
+    }
+    if !query.locks.is_empty()
+        || query.for_clause.is_some()
+        || query.settings.is_some()
+        || query.format_clause.is_some()
+        || !query.pipe_operators.is_empty()
+    {
+        let mistake = Mistake::in_query(query.span(), "FOR, SETTINGS, FORMAT and |> have no meaning here");
+        mistakes.push(mistake.help("end the query after WHERE"));
+    }
+    match query.body.as_ref() {
+        SetExpr::Select(select) => {
+            refuse_clauses(select, mistakes);
+            Some(select)
+        }
+        SetExpr::Query(inner) if query.with.is_none() => plain_select(inner, mistakes),
+        SetExpr::SetOperation { op, .. } => {
+            let mistake = Mistake::in_query(query.body.span(), format!("{op} of two queries is not supported"));
+            mistakes.push(mistake.help("write two pipelines with the same output topic"));
+            None
+        }
+        other => {
+            let mistake = Mistake::in_query(other.span(), "only SELECT … FROM … can be run as a pipeline");
+            mistakes.push(mistake.help("read from a topic"));
+            None
+        }
+    }
+}
+
+fn refuse_clauses(select: &Select, mistakes: &mut Vec<Mistake>) {
+    let whole = select.span();
+    let mut refuse = |found: bool, span: Span, what: &str, help: &str| {
+        if found {
+            mistakes.push(Mistake::in_query(if span == Span::empty() { whole } else { span }, what).help(help));
+        }
+    };
+    let group_by = match &select.group_by {
+        GroupByExpr::All(_) => true,
+        GroupByExpr::Expressions(expressions, modifiers) => !expressions.is_empty() || !modifiers.is_empty(),
+    };
+    let aggregate_help = "a pipeline enriches row by row; aggregate downstream";
+    refuse(
+        select.distinct.is_some(),
+        select.select_token.0.span,
+        "DISTINCT would have to remember every row that ever left",
+        "remove it, or key the output topic and let compaction keep the last row of each key",
+    );
+    refuse(group_by, select.group_by.span(), "GROUP BY would depend on where a batch ends", aggregate_help);
+    let having = select.having.as_ref().map_or(Span::empty(), Spanned::span);
+    refuse(select.having.is_some(), having, "HAVING would depend on where a batch ends", "use WHERE");
+    let qualify = select.qualify.as_ref().map_or(Span::empty(), Spanned::span);
+    refuse(select.qualify.is_some(), qualify, "QUALIFY would depend on where a batch ends", "use WHERE");
+    refuse(!select.named_window.is_empty(), Span::empty(), "WINDOW would depend on where a batch ends", aggregate_help);
+    refuse(select.top.is_some(), Span::empty(), "TOP counts rows of an end result", "filter with WHERE");
+    refuse(select.into.is_some(), Span::empty(), "SELECT INTO has no meaning here", "name the topic under `output`");
+    refuse(
+        !select.lateral_views.is_empty()
+            || select.prewhere.is_some()
+            || !select.connect_by.is_empty()
+            || !select.cluster_by.is_empty()
+            || !select.distribute_by.is_empty()
+            || !select.sort_by.is_empty()
+            || select.exclude.is_some()
+            || select.value_table_mode.is_some(),
+        Span::empty(),
+        "this SELECT has a clause that is not supported",
+        "a query is SELECT … FROM … [LEFT] JOIN … ON … WHERE …",
+    );
+}
+
+/// A table's name as it is written: its parts, with dots.
+pub fn table_name(name: &ObjectName) -> String {
+    let parts: Vec<_> =
+        name.0.iter().map(|part| part.as_ident().map_or_else(|| part.to_string(), |ident| ident.value.clone())).collect();
+    parts.join(".")
+}
+
+/// The tables that a query reads, CTEs left out; what to sample before planning.
+pub fn tables_of(query: &Query) -> BTreeSet<String> {
+    #[derive(Default)]
+    struct Tables {
+        read: BTreeSet<String>,
+        ctes: BTreeSet<String>,
+    }
+    impl Visitor for Tables {
+        type Break = ();
+        fn pre_visit_query(&mut self, query: &Query) -> std::ops::ControlFlow<()> {
+            let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+            self.ctes.extend(ctes.map(|cte| cte.alias.name.value.clone()));
+            std::ops::ControlFlow::Continue(())
+        }
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> std::ops::ControlFlow<()> {
+            if let TableFactor::Table { name, args: None, .. } = factor {
+                self.read.insert(table_name(name));
+            }
+            std::ops::ControlFlow::Continue(())
+        }
+    }
+    let mut tables = Tables::default();
+    let _ = query.visit(&mut tables);
+    tables.read.retain(|name| !tables.ctes.contains(name));
+    tables.read
+}
+
+/// The conditions that AND combines.
+pub fn conjuncts(expr: &Expr) -> Vec<&Expr> {
+    use datafusion_sql::sqlparser::ast::BinaryOperator;
+    match expr {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            let mut all = conjuncts(left);
+            all.extend(conjuncts(right));
+            all
+        }
+        Expr::Nested(inner) if matches!(inner.as_ref(), Expr::BinaryOp { op: BinaryOperator::And, .. }) => {
+            conjuncts(inner)
+        }
+        other => vec![other],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(sql: &str) -> Vec<String> {
+        let query = match parse(sql) {
+            Ok(query) => query,
+            Err(mistake) => return vec![mistake.message],
+        };
+        let mut mistakes = Vec::new();
+        plain_select(&query, &mut mistakes);
+        mistakes.into_iter().map(|mistake| mistake.message).collect()
+    }
+
+    #[test]
+    fn a_plain_select_is_accepted() {
+        assert_eq!(mistakes("SELECT a FROM t LEFT JOIN u ON t.a = u.a WHERE b > 1"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn clauses_over_many_rows_are_refused() {
+        for (sql, word) in [
+            ("SELECT DISTINCT a FROM t", "DISTINCT"),
+            ("SELECT a FROM t GROUP BY a", "GROUP BY"),
+            ("SELECT a FROM t ORDER BY a", "ORDER BY"),
+            ("SELECT a FROM t LIMIT 1", "LIMIT"),
+            ("SELECT a FROM t UNION ALL SELECT a FROM u", "UNION"),
+            ("SELECT a FROM t HAVING a > 1", "HAVING"),
+            ("INSERT INTO t VALUES (1)", "INSERT"),
+            ("SET x = 1", "SET"),
+            ("SELECT 1; SELECT 2", "second statement"),
+            ("", "empty"),
+        ] {
+            let found = mistakes(sql);
+            assert!(found.iter().any(|message| message.contains(word)), "{sql}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_syntax_mistake_has_its_place() {
+        let mistake = parse("SELECT a\nFROM t WHRE x").expect_err("not SQL");
+        assert_eq!(mistake.place, super::super::Place::Query(Span::new(Location::new(2, 13), Location::new(2, 13))));
+    }
+
+    #[test]
+    fn deep_nesting_is_a_mistake_and_no_crash() {
+        let sql = format!("SELECT {}1{} FROM t", "(".repeat(10_000), ")".repeat(10_000));
+        assert!(parse(&sql).is_err());
+    }
+
+    #[test]
+    fn tables_are_those_that_are_no_ctes() {
+        let query = parse("WITH x AS (SELECT * FROM a) SELECT * FROM x JOIN (SELECT * FROM b.c) y ON 1 = 1").expect("SQL");
+        assert_eq!(tables_of(&query).into_iter().collect::<Vec<_>>(), ["a", "b.c"]);
+    }
+}
