@@ -10,6 +10,7 @@ pub mod error;
 pub mod join;
 pub mod plan;
 pub mod serve;
+pub mod shard;
 pub mod sink;
 pub mod source;
 pub mod state;
