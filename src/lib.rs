@@ -11,6 +11,7 @@ pub mod expression;
 pub mod join;
 pub mod plan;
 pub mod serve;
+pub mod shard;
 pub mod sink;
 pub mod source;
 pub mod state;

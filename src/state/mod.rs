@@ -1,1 +1,16 @@
-//! What joins remember.
+//! What joins remember: rows in Arrow chunks, found through indexes of hashed keys.
+
+mod apply;
+mod chunk;
+mod equality;
+mod index;
+mod rows;
+mod table;
+mod tight;
+
+pub use apply::{Applied, Tombstones, Upserts};
+pub use rows::RowRef;
+pub use table::{DimensionSpec, DimensionTable, Matches};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! State: applying dimension rows, probing them and gathering columns of what was found.
+//!
+//! `cargo bench --bench state` measures against a million keys, with `KEYS=10000000` against as many. Before it measures it
+//! prints what the rows take in memory.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, StringViewArray};
+use arrow::datatypes::DataType;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use kaflowsql::clock::Stopwatch;
+use kaflowsql::state::{DimensionSpec, DimensionTable, Matches, Tombstones, Upserts};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const BATCH_SIZES: [usize; 5] = [1, 16, 256, 4096, 65536];
+/// What a query selects: two texts, a whole number, two doubles.
+const SELECTED: [usize; 5] = [1, 2, 4, 6, 7];
+
+fn keys() -> u64 {
+    std::env::var("KEYS").ok().and_then(|keys| keys.parse().ok()).unwrap_or(1_000_000)
+}
+
+/// Numbers that look random, the same in every run (splitmix64).
+fn scrambled(number: u64) -> u64 {
+    let mixed = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}
+
+fn ids(numbers: impl Iterator<Item = u64>) -> ArrayRef {
+    Arc::new(StringViewArray::from_iter_values(numbers.map(|number| format!("user-{number:011}"))))
+}
+
+/// Rows of about 180 bytes as JSON.
+fn rows(numbers: &[u64]) -> Vec<ArrayRef> {
+    let texts = |text: fn(u64) -> String| -> ArrayRef {
+        Arc::new(StringViewArray::from_iter_values(numbers.iter().map(|number| text(*number))))
+    };
+    let integers = |integer: fn(u64) -> i64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(numbers.iter().map(|number| integer(*number))))
+    };
+    let doubles = |double: fn(u64) -> f64| -> ArrayRef {
+        Arc::new(Float64Array::from_iter_values(numbers.iter().map(|number| double(*number))))
+    };
+    vec![
+        ids(numbers.iter().copied()),
+        texts(|number| format!("Ada Example {number:07}")),
+        texts(|number| format!("ada.{number:07}@example.org")),
+        texts(|number| format!("city {:03}", number % 500)),
+        integers(|number| (number % 80) as i64),
+        integers(|number| scrambled(number) as i64 >> 20),
+        doubles(|number| number as f64 * 0.25),
+        doubles(|number| scrambled(number) as f64 * 1e-9),
+    ]
+}
+
+fn spec(indexes: Vec<Vec<usize>>) -> DimensionSpec {
+    use DataType::{Float64, Int64, Utf8View};
+    let columns = vec![Utf8View, Utf8View, Utf8View, Utf8View, Int64, Int64, Float64, Float64];
+    DimensionSpec { columns, identity: vec![0], indexes }
+}
+
+fn apply(table: &mut DimensionTable, columns: &[ArrayRef]) {
+    let count = columns[0].len();
+    let records: Vec<u32> = (0..count as u32).collect();
+    let upserts = Upserts { columns, records: &records, partitions: &vec![0; count], timestamps: &vec![0; count] };
+    table.apply(upserts, Tombstones { identity: &[], records: &[], partitions: &[], timestamps: &[] });
+}
+
+fn resident_bytes() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    pages.and_then(|pages| pages.split(' ').nth(1)?.parse::<usize>().ok()).unwrap_or(0) * 4096
+}
+
+fn loaded(keys: u64) -> DimensionTable {
+    let before = resident_bytes();
+    let mut table = DimensionTable::new(spec(vec![vec![0]]));
+    let mut applying = std::time::Duration::ZERO;
+    let numbers: Vec<u64> = (0..keys).collect();
+    for numbers in numbers.chunks(4096) {
+        let columns = rows(numbers);
+        let watch = Stopwatch::start();
+        apply(&mut table, &columns);
+        applying += watch.elapsed();
+    }
+    drop(numbers);
+    println!(
+        "{} rows: {:.0} MB, of which the process gained {:.0} MB; {:.2} million rows/s applied",
+        table.rows(),
+        table.memory_bytes() as f64 / 1e6,
+        resident_bytes().saturating_sub(before) as f64 / 1e6,
+        keys as f64 / applying.as_secs_f64() / 1e6,
+    );
+    table
+}
+
+fn probe(criterion: &mut Criterion) {
+    let keys = keys();
+    let table = loaded(keys);
+    // As many different batches as it takes to touch more than the caches hold; 19 of 20 keys are there.
+    let batches = |size: usize| -> Vec<ArrayRef> {
+        let count = ((1 << 20) / size).clamp(16, 1 << 16);
+        let batch = |batch: usize| {
+            let numbers = batch * size..(batch + 1) * size;
+            ids(numbers.map(|number| scrambled(number as u64) % (keys * 20 / 19)))
+        };
+        (0..count).map(batch).collect()
+    };
+    let mut group = criterion.benchmark_group(format!("probe {keys} keys"));
+    for size in BATCH_SIZES {
+        let batches = batches(size);
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_function(BenchmarkId::new("probe", size), |bencher| {
+            let (mut matches, mut next) = (Matches::default(), batches.iter().cycle());
+            bencher.iter(|| {
+                let keys = next.next().expect("it is a cycle");
+                table.probe(0, std::slice::from_ref(keys), &mut matches);
+                black_box(&matches);
+            });
+        });
+        group.bench_function(BenchmarkId::new("probe and gather 5", size), |bencher| {
+            let (mut matches, mut next) = (Matches::default(), batches.iter().cycle());
+            bencher.iter(|| {
+                let keys = next.next().expect("it is a cycle");
+                table.probe(0, std::slice::from_ref(keys), &mut matches);
+                black_box(table.gather_columns(&SELECTED, &matches.refs))
+            });
+        });
+    }
+    group.finish();
+}
+
+fn update(criterion: &mut Criterion) {
+    let keys = keys();
+    let mut group = criterion.benchmark_group(format!("apply to {keys} keys"));
+    for (name, indexes) in [("identity", vec![vec![0]]), ("identity and a city", vec![vec![0], vec![3]])] {
+        let mut table = DimensionTable::new(spec(indexes));
+        let numbers: Vec<u64> = (0..keys).collect();
+        numbers.chunks(65536).for_each(|numbers| apply(&mut table, &rows(numbers)));
+        for size in [1, 4096] {
+            let batches: Vec<Vec<ArrayRef>> = (0..64)
+                .map(|batch| {
+                    let numbers = batch * size..(batch + 1) * size;
+                    rows(&numbers.map(|number| scrambled(number) % keys).collect::<Vec<_>>())
+                })
+                .collect();
+            group.throughput(Throughput::Elements(size));
+            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                let mut next = batches.iter().cycle();
+                bencher.iter(|| apply(&mut table, next.next().expect("it is a cycle")));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, probe, update);
+criterion_main!(benches);
