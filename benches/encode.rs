@@ -21,8 +21,9 @@ fn columns(rows: usize) -> Vec<(String, ArrayRef)> {
     let quantities = (0..rows).map(|row| (number(row) % 1_000) as i64);
     let amounts = (0..rows).map(|row| (number(row) % 1_000_000) as f64 / 100.0);
     let times = (0..rows).map(|row| 1_735_689_600_000 + (number(row) % 86_400_000) as i64);
-    let names = (0..rows).map(|row| (number(row) % 10 > 0).then(|| format!("Customer no. {}", number(row) % 10_000)));
-    let flags = (0..rows).map(|row| Some(number(row) % 3 == 0));
+    let names = (0..rows)
+        .map(|row| (!number(row).is_multiple_of(10)).then(|| format!("Customer no. {}", number(row) % 10_000)));
+    let flags = (0..rows).map(|row| Some(number(row).is_multiple_of(3)));
     vec![
         ("order_id".into(), Arc::new(ids.collect::<StringViewArray>()) as ArrayRef),
         ("quantity".into(), Arc::new(Int64Array::from_iter_values(quantities))),

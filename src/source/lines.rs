@@ -1,7 +1,7 @@
 //! Lines of a file, read in blocks straight into the arena that they stay in.
 
 use std::io::{self, ErrorKind, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memchr::memchr_iter;
 
@@ -217,21 +217,21 @@ impl Lines {
 /// The standard input, of which a sample may have been taken: what the sample has read is read again.
 pub(super) struct Replayed<'a, R> {
     input: R,
-    sampled: &'a std::sync::Mutex<Vec<u8>>,
+    sampled: &'a Mutex<Vec<u8>>,
     place: usize,
     keep: bool,
 }
 
 impl<'a, R: Read> Replayed<'a, R> {
     /// `keep`: this reader takes a sample; what it reads is there for the next one. Else it is the last one.
-    pub(super) fn new(input: R, sampled: &'a std::sync::Mutex<Vec<u8>>, keep: bool) -> Self {
+    pub(super) fn new(input: R, sampled: &'a Mutex<Vec<u8>>, keep: bool) -> Self {
         Self { input, sampled, place: 0, keep }
     }
 }
 
 impl<R: Read> Read for Replayed<'_, R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let mut sampled = self.sampled.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut sampled = self.sampled.lock().unwrap_or_else(PoisonError::into_inner);
         let mut again = &sampled[self.place.min(sampled.len())..];
         let len = again.read(bytes)?;
         self.place += len;
@@ -252,8 +252,6 @@ impl<R: Read> Read for Replayed<'_, R> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -298,9 +296,9 @@ mod tests {
     #[test]
     fn lines_keep_their_numbers() {
         let text = b"\xef\xbb\xbf{}\r\n\n \t\r\n[1]\n\r\nlast".to_vec();
-        let expected = vec![(0, b"{}".to_vec()), (3, b"[1]".to_vec()), (5, b"last".to_vec())];
+        let expected = [vec![(0, b"{}".to_vec()), (3, b"[1]".to_vec()), (5, b"last".to_vec())]];
         for len in 1..20 {
-            assert_eq!(read_all(lines(Trickle(text.clone(), len, false)), NO_LIMITS), [expected.clone()]);
+            assert_eq!(read_all(lines(Trickle(text.clone(), len, false)), NO_LIMITS), expected);
         }
     }
 
