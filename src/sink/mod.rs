@@ -1,7 +1,13 @@
 //! Bytes out: the mirror of source.
 
+mod file;
+mod memory;
+
 use crate::batch::{DeadLetter, EncodedBatch};
 use crate::error::Result;
+
+pub use file::{FileSink, Output, is_closed_pipe};
+pub use memory::{Collected, CollectedRecord, MemorySink};
 
 /// Where a pipeline's results and dead letters go.
 pub trait Sink: Send {

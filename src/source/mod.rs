@@ -1,9 +1,16 @@
 //! Raw records: from Kafka, from files, from memory.
 
+mod file;
+mod lines;
+mod memory;
+
 use std::sync::Arc;
 
 use crate::batch::{Cut, Position};
 use crate::error::Result;
+
+pub use file::{FileInput, FileProgress, FileSource, sample};
+pub use memory::{Commits, MemorySource, RawBatchBuilder};
 
 /// Where a pipeline's records come from. All dimension records up to the ends at start come before any event record
 /// (SEMANTICS 2.7).
