@@ -1,1 +1,13 @@
-//! Raw records to Arrow.
+//! Raw records to Arrow: the columns that the plan keeps, and for each bad record the reason.
+
+mod identity;
+mod infer;
+mod json;
+mod metadata;
+mod reject;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use infer::{Inferred, infer};
+pub use table::{TableDecoder, supports};
