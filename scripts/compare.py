@@ -19,8 +19,30 @@ from decimal import Decimal
 from pathlib import Path
 
 TOLERANCE = Decimal("1e-12")
-INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:Z|[+-]00:00)")
+INSTANT = re.compile(r'(?<!\\)"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:Z|[+-]00:00)"')
 SHOWN = 5
+
+
+def canonical_instant(found):
+    fraction = (found[2] or "").rstrip("0").rstrip(".")
+    return f'"{found[1]}{fraction}Z"'
+
+
+def canonical_number(text):
+    number = Decimal(text)
+    return int(number) if number == number.to_integral_value() else number.normalize()
+
+
+def as_object(pairs):
+    """A JSON object; two fields of one name would hide each other."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a field comes twice in one object")
+    return fields
+
+
+DECODER = json.JSONDecoder(parse_float=canonical_number, object_pairs_hook=as_object)
+ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=lambda number: {"fraction": str(number)})
 
 
 def main():
@@ -57,31 +79,9 @@ def rows(path):
         for number, line in enumerate(file, 1):
             if line.strip():
                 try:
-                    yield number, canonical(json.loads(line, parse_float=Decimal, object_pairs_hook=as_object))
+                    yield number, DECODER.decode(INSTANT.sub(canonical_instant, line))
                 except ValueError as error:
                     sys.exit(f"compare.py: {path}:{number}: {error}")
-
-
-def as_object(pairs):
-    """A JSON object; two fields of one name would hide each other."""
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a field comes twice in one object")
-    return fields
-
-
-def canonical(value):
-    """The same form for all spellings of a value."""
-    if isinstance(value, dict):
-        return {name: canonical(value[name]) for name in sorted(value)}
-    if isinstance(value, list):
-        return [canonical(item) for item in value]
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else value.normalize()
-    if isinstance(value, str) and value[10:11] == "T" and (instant := INSTANT.fullmatch(value)):
-        fraction = (instant[2] or "").rstrip("0").rstrip(".")
-        return f"{instant[1]}{fraction}Z"
-    return value
 
 
 def digest(row):
@@ -89,8 +89,8 @@ def digest(row):
 
 
 def written(value):
-    """A canonical value as text; numbers keep all their digits."""
-    return json.dumps(value, ensure_ascii=False, default=lambda number: {"fraction": str(number)})
+    """A canonical value as text, whatever the order of its fields; numbers keep all their digits."""
+    return ENCODER.encode(value)
 
 
 def unmatched(path, counts):
