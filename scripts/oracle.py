@@ -32,17 +32,27 @@ enter_venv()
 import duckdb  # noqa: E402: only the virtual environment has it
 import yaml  # noqa: E402
 
-# The types of `sources:` in DuckDB's words; `decimal(p,s)`, `list<…>` and `struct<…>` are built from them. Instants are
-# TIMESTAMP: DuckDB reads an offset and keeps UTC.
+# The types of `sources:` in DuckDB's words, with all their names; `decimal(p, s)`, `list<…>` and `struct<…>` are built
+# from them. Instants are TIMESTAMP: DuckDB reads an offset and keeps UTC.
 TYPES = {
-    "string": "VARCHAR",
-    "boolean": "BOOLEAN",
-    "int": "INTEGER",
-    "long": "BIGINT",
-    "float": "FLOAT",
-    "double": "DOUBLE",
-    "date": "DATE",
-    "timestamp": "TIMESTAMP",
+    name: sql
+    for names, sql in {
+        "string varchar text": "VARCHAR",
+        "boolean bool": "BOOLEAN",
+        "int8 tinyint": "TINYINT",
+        "int16 smallint": "SMALLINT",
+        "int int32 integer": "INTEGER",
+        "bigint int64 long": "BIGINT",
+        "uint8": "UTINYINT",
+        "uint16": "USMALLINT",
+        "uint32": "UINTEGER",
+        "uint64": "UBIGINT",
+        "float float32 real": "FLOAT",
+        "double float64": "DOUBLE",
+        "date date32": "DATE",
+        "timestamp timestamp(ms) timestamp(us)": "TIMESTAMP",
+    }.items()
+    for name in names.split()
 }
 
 # Functions of DataFusion that DuckDB knows by another name.
@@ -141,16 +151,16 @@ def json_column(name, kind):
 def sql_type(kind):
     """DuckDB's name of a declared type: `list<struct<a: int, b: decimal(10,2)>>` and all its parts."""
     kind = kind.strip()
-    if kind in TYPES:
-        return TYPES[kind]
-    if re.fullmatch(r"decimal\(\d+ *(, *\d+)?\)", kind):
-        return kind.upper()
-    if inner := re.fullmatch(r"list<(.*)>", kind):
+    if kind.lower() in TYPES:
+        return TYPES[kind.lower()]
+    if decimal := re.fullmatch(r"(?:decimal|numeric)\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", kind, re.IGNORECASE):
+        return f"DECIMAL({decimal[1]}, {decimal[2] or 0})"
+    if inner := re.fullmatch(r"(?:list|array)<(.*)>", kind, re.IGNORECASE):
         return sql_type(inner[1]) + "[]"
-    if inner := re.fullmatch(r"struct<(.*)>", kind):
+    if inner := re.fullmatch(r"struct<(.*)>", kind, re.IGNORECASE):
         fields = (part.split(":", 1) for part in top_level_parts(inner[1]))
-        return "STRUCT(" + ", ".join(f"{quoted(name.strip())} {sql_type(of)}" for name, of in fields) + ")"
-    fail(f"type '{kind}' has no counterpart in DuckDB here; expected one of {', '.join(TYPES)}, decimal, list, struct.")
+        return "STRUCT(" + ", ".join(f"{quoted(name.strip(' `'))} {sql_type(of)}" for name, of in fields) + ")"
+    fail(f"type '{kind}' has no counterpart in DuckDB here; expected decimal, list, struct or one of {', '.join(TYPES)}.")
 
 
 def top_level_parts(text):

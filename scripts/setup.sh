@@ -19,10 +19,10 @@ have() {
 
 java_major() {
     local java home version=
-    java=$(readlink -f "$(command -v java)")
-    home=${java%/bin/java}
+    java=$(readlink -f "$(command -v javac)")
+    home=${java%/bin/javac}
     [ -r "$home/release" ] && version=$(sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$home/release")
-    [ -n "$version" ] || version=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p;q')
+    [ -n "$version" ] || version=$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')
     echo "${version:-0}"
 }
 
@@ -40,8 +40,8 @@ missing_for_tests() {
     if [ ! -x "$(scripts/setup-python.sh --where)/bin/python" ]; then
         { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; } || missing+=(python3-venv)
     fi
-    # Apache Kafka runs on Java, and Maven fetches it.
-    if ! have java || [ "$(java_major)" -lt "$java_minimum" ]; then
+    # Apache Kafka runs on Java, and Maven fetches it; a small reader of records is compiled beside it.
+    if ! have java || ! have javac || [ "$(java_major)" -lt "$java_minimum" ]; then
         local package
         package=$(java_package) || exit 1
         missing+=("$package")
@@ -50,12 +50,12 @@ missing_for_tests() {
 }
 
 java_package() {
-    have apt-cache || { echo openjdk-$java_minimum-jre-headless; return; }
+    have apt-cache || { echo openjdk-$java_minimum-jdk-headless; return; }
     refresh_package_lists >&2
-    if [ -n "$(apt-cache search --names-only "^openjdk-$java_minimum-jre-headless$")" ]; then
-        echo openjdk-$java_minimum-jre-headless
+    if [ -n "$(apt-cache search --names-only "^openjdk-$java_minimum-jdk-headless$")" ]; then
+        echo openjdk-$java_minimum-jdk-headless
     else
-        echo default-jre-headless
+        echo default-jdk-headless
     fi
 }
 
