@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Computes with DuckDB, in one batch, what a pipeline must give: SEMANTICS 7, the yardstick.
+
+    scripts/oracle.py pipelines/flights.yaml --input flights=F.ndjson --input airlines=A.ndjson … --output OUT.ndjson
+
+It runs the pipeline's own query over tables with the declared types: an event table has all rows of its file, a
+dimension the last row of each identity (1.7). Records that are bad input (1.6, 1.7) are left out, as the engine puts
+them with the dead letters. So it is the answer for one event table and dimensions that do not change once loaded.
+Needs the virtual environment that scripts/setup-python.sh makes, and finds it by itself.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+
+def enter_venv():
+    """Runs this script again inside the virtual environment, unless it is there already."""
+    setup = Path(__file__).with_name("setup-python.sh")
+    venv = Path(subprocess.check_output([setup, "--where"], text=True).strip())
+    if Path(sys.prefix).resolve() != venv.resolve():
+        subprocess.check_call([setup])
+        python = str(venv / "bin" / "python")
+        os.execv(python, [python, *sys.argv])
+
+
+enter_venv()
+
+import duckdb  # noqa: E402: only the virtual environment has it
+import yaml  # noqa: E402
+
+# The types of `sources:` in DuckDB's words, with all their names; `decimal(p, s)`, `list<…>` and `struct<…>` are built
+# from them. Instants are TIMESTAMP: DuckDB reads an offset and keeps UTC.
+TYPES = {
+    name: sql
+    for names, sql in {
+        "string varchar text": "VARCHAR",
+        "boolean bool": "BOOLEAN",
+        "int8 tinyint": "TINYINT",
+        "int16 smallint": "SMALLINT",
+        "int int32 integer": "INTEGER",
+        "bigint int64 long": "BIGINT",
+        "uint8": "UTINYINT",
+        "uint16": "USMALLINT",
+        "uint32": "UINTEGER",
+        "uint64": "UBIGINT",
+        "float float32 real": "FLOAT",
+        "double float64": "DOUBLE",
+        "date date32": "DATE",
+        "timestamp timestamp(ms) timestamp(us)": "TIMESTAMP",
+    }.items()
+    for name in names.split()
+}
+
+# Functions of DataFusion that DuckDB knows by another name.
+MACROS = ["to_char(moment, pattern) AS strftime(moment, pattern)"]
+
+RFC_3339 = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pipeline", type=Path)
+    parser.add_argument("--input", action="append", required=True, metavar="TOPIC=FILE", help="the records of a topic")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--memory", default="2GB", help="DuckDB's limit; it spills to disk beyond (default: 2GB)")
+    arguments = parser.parse_args()
+
+    pipeline = yaml.safe_load(arguments.pipeline.read_text(encoding="utf-8"))
+    inputs = dict(pair.split("=", 1) for pair in arguments.input)
+    database = duckdb.connect(config={"memory_limit": arguments.memory})
+    for macro in MACROS:
+        database.execute(f"CREATE MACRO {macro}")
+    load_tables(database, pipeline, inputs)
+    rows = write_answer(database, pipeline["query"], arguments.output)
+    print(f"{arguments.output}: {rows} rows", file=sys.stderr)
+
+
+def load_tables(database, pipeline, inputs):
+    """Makes one DuckDB table of each entry of `sources:`."""
+    identities = dimension_keys(pipeline)
+    unread = set(inputs)
+    for name, source in (pipeline.get("sources") or {}).items():
+        topic = source.get("topic", name)
+        if topic not in inputs:
+            fail(f"no --input for topic '{topic}' of table '{name}'.")
+        if not source.get("schema"):
+            fail(f"table '{name}' has no schema: types that are inferred may differ from the engine's. Declare one.")
+        unread.discard(topic)
+        load(database, name, inputs[topic], source, identities.get(name))
+    if unread:
+        fail(f"--input for {sorted(unread)}, which is the topic of no table under sources.")
+    absent = set(identities) - set(pipeline.get("sources") or {})
+    if absent:
+        fail(f"dimensions {sorted(absent)} are not under sources.")
+
+
+def dimension_keys(pipeline):
+    """The identity columns of each dimension."""
+    keys = {}
+    for dimension in (pipeline.get("state") or {}).get("dimensions") or []:
+        if isinstance(dimension, str) or not dimension.get("key"):
+            fail(f"dimension {dimension} declares no key: say {{table: …, key: [columns]}}.")
+        keys[dimension["table"]] = dimension["key"]
+    return keys
+
+
+def load(database, name, file, source, key):
+    """Reads a file into a table, less the rows that are bad input, and of a dimension the last of each identity."""
+    columns = ", ".join(f"{quoted_text(column)}: {quoted_text(sql_type(kind))}" for column, kind in source["schema"].items())
+    names = ", ".join(map(quoted, source["schema"]))
+    rows = (
+        f"SELECT {names}, row_number() OVER () AS _offset FROM read_json({quoted_text(file)}, "
+        f"format = 'newline_delimited', columns = {{{columns}}}, maximum_object_size = 67108864)"
+    )
+    # Rows are numbered as they lie in the file.
+    database.execute("SET threads = 1")
+    database.execute(f"CREATE TEMP TABLE loaded AS {rows}")
+    database.execute("RESET threads")
+    if key:
+        identity = ", ".join(map(quoted, key))
+        there = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in key)
+        current = f"WHERE {there} QUALIFY row_number() OVER (PARTITION BY {identity} ORDER BY _offset DESC) = 1"
+    else:
+        time = source.get("event_time")
+        current = f"WHERE {quoted(time)} IS NOT NULL" if time else ""
+    database.execute(f"CREATE TABLE {quoted(name)} AS SELECT {names} FROM loaded {current}")
+    database.execute("DROP TABLE loaded")
+
+
+def write_answer(database, query, path):
+    """Runs the query, writes its rows as JSON lines and returns how many."""
+    database.execute(f"CREATE TABLE answer AS {query.strip().rstrip(';')}")
+    described = database.execute("DESCRIBE answer").fetchall()
+    select = ", ".join(json_column(name, kind) for name, kind, *_ in described)
+    database.execute(f"COPY (SELECT {select} FROM answer) TO {quoted_text(str(path))} (FORMAT json)")
+    return database.execute("SELECT count(*) FROM answer").fetchone()[0]
+
+
+def json_column(name, kind):
+    """The column as it is written: instants as RFC 3339."""
+    column = quoted(name)
+    if kind.startswith("TIMESTAMP"):
+        return f"strftime({column}, {quoted_text(RFC_3339)}) AS {column}"
+    return column
+
+
+def sql_type(kind):
+    """DuckDB's name of a declared type: `list<struct<a: int, b: decimal(10,2)>>` and all its parts."""
+    kind = kind.strip()
+    if kind.lower() in TYPES:
+        return TYPES[kind.lower()]
+    if decimal := re.fullmatch(r"(?:decimal|numeric)\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", kind, re.IGNORECASE):
+        return f"DECIMAL({decimal[1]}, {decimal[2] or 0})"
+    if inner := re.fullmatch(r"(?:list|array)<(.*)>", kind, re.IGNORECASE):
+        return sql_type(inner[1]) + "[]"
+    if inner := re.fullmatch(r"struct<(.*)>", kind, re.IGNORECASE):
+        fields = (part.split(":", 1) for part in top_level_parts(inner[1]))
+        return "STRUCT(" + ", ".join(f"{quoted(name.strip(' `'))} {sql_type(of)}" for name, of in fields) + ")"
+    fail(f"type '{kind}' has no counterpart in DuckDB here; expected decimal, list, struct or one of {', '.join(TYPES)}.")
+
+
+def top_level_parts(text):
+    """The parts between the commas that lie in no bracket."""
+    parts, depth, start = [], 0, 0
+    for place, character in enumerate(text):
+        depth += (character in "<(") - (character in ">)")
+        if character == "," and depth == 0:
+            parts.append(text[start:place])
+            start = place + 1
+    return [*parts, text[start:]]
+
+
+def quoted(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quoted_text(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+def fail(message):
+    sys.exit(f"oracle.py: {message}")
+
+
+if __name__ == "__main__":
+    main()
