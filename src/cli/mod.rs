@@ -1,12 +1,15 @@
 //! One verb a file.
 
 mod arguments;
+mod demo;
 mod explain;
 mod infer;
 mod invoke;
+mod kafka;
 mod load;
 mod progress;
 mod run;
+mod sample;
 mod tally;
 mod validate;
 

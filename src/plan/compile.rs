@@ -223,6 +223,9 @@ impl<'a> Compiler<'a> {
                 Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
                     Transformed::yes(Expr::Column(DfColumn::new_unqualified(format!("'{text}'"))))
                 }
+                Expr::Literal(value, _) => {
+                    Transformed::yes(Expr::Column(DfColumn::new_unqualified(value.to_string())))
+                }
                 _ => Transformed::no(expr),
             })
         });

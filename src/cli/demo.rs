@@ -1,0 +1,2 @@
+//! stub
+pub(super) fn demo(_a: &super::arguments::DemoArguments) -> crate::error::Result<()> { Ok(()) }
