@@ -84,8 +84,7 @@ fn object(fields: Vec<(String, BoxedStrategy<String>)>) -> impl Strategy<Value =
         present.push(prop_oneof![1 => pair.prop_map(Some), 1 => Just(None)].boxed());
     }
     let shuffled = present.prop_flat_map(|pairs| Just(pairs.into_iter().flatten().collect::<Vec<_>>()).prop_shuffle());
-    let in_order_mostly = shuffled.prop_map(|pairs| format!("{{{}}}", pairs.join(",")));
-    in_order_mostly
+    shuffled.prop_map(|pairs| format!("{{{}}}", pairs.join(",")))
 }
 
 /// Any JSON value.
