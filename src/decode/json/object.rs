@@ -4,7 +4,7 @@ use arrow::array::ArrayRef;
 
 use super::column::Column;
 use super::fault::{Fault, Result};
-use super::keys::{Keys, Name};
+use super::keys::{Keys, Name, Next};
 use super::skip;
 use super::text::Text;
 use super::views::Behind;
@@ -51,28 +51,27 @@ impl Object {
     pub fn append(&mut self, text: &Text<'_>, at: usize, unescaped: &mut Vec<u8>) -> Result<usize> {
         self.turn += 1;
         let mut missing = self.fields.len();
-        let mut name = Name::START;
-        let mut at = text.skip_white_space(at + 1);
-        while text.byte(at) != b'}' || name != Name::START {
-            (name, at) = self.keys.read(name, text, at, unescaped)?;
-            if let Some(field) = self.keys.field(name) {
-                at = self.append_field(field, text, at, unescaped)?;
-                missing -= 1;
-            } else {
-                at = skip::value(text, at, self.depth)?;
+        let mut previous = Name::START;
+        let mut place = at + 1;
+        let end = loop {
+            match self.keys.next(previous, text, place, unescaped)? {
+                Next::Field { name, field: Some(field), at } => {
+                    place = self.append_field(field as usize, text, at, unescaped)?;
+                    previous = name;
+                    missing -= 1;
+                }
+                Next::Field { name, field: None, at } => {
+                    place = skip::value(text, at, self.depth)?;
+                    previous = name;
+                }
+                Next::End(end) => break end,
             }
-            at = text.skip_white_space(at);
-            match text.byte(at) {
-                b',' => at = text.skip_white_space(at + 1),
-                b'}' => break,
-                _ => return Err(Fault::new(at, "expected `,` or `}` after a field of an object")),
-            }
-        }
+        };
         if missing > 0 {
-            self.append_missing(at)?;
+            self.append_missing(end - 1)?;
         }
         self.rows += 1;
-        Ok(at + 1)
+        Ok(end)
     }
 
     #[inline(always)]

@@ -81,13 +81,14 @@ fn two_digits(tens: u8, ones: u8) -> Option<u32> {
 /// The nanoseconds of a fraction of a second at the start of `text`, if there is one, and what follows it.
 #[inline(always)]
 fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
+    // Nanoseconds in the last digit of a fraction, by how many digits it has.
+    const UNITS: [u32; 10] = [0, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
     let Some(digits) = text.strip_prefix(b".") else { return Some((0, text)) };
     let count = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
     let (digits, rest) = digits.split_at(count);
-    let mut nanoseconds = 0;
-    for place in 0..9 {
-        nanoseconds = nanoseconds * 10 + digits.get(place).map_or(0, |digit| u32::from(digit - b'0'));
-    }
+    let kept = count.min(9);
+    let value = digits[..kept].iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
+    let nanoseconds = value * UNITS[kept];
     (count > 0).then_some((nanoseconds, rest))
 }
 

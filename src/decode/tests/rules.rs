@@ -170,7 +170,7 @@ fn one_bad_record_costs_one_record_wherever_it_stands() {
     let good = |id: usize| {
         format!(
             r#"{{"id":{id},"name":"name \u00e9 of number {id}","tags":["t{id}",null,"a longer tag of number {id}\n"],"place":{{"p":{id}.5,"q":["r"]}},"flag":{},"bytes":"SGVsbG8="}}"#,
-            id % 2 == 0
+            id.is_multiple_of(2)
         )
     };
     // Each fails after it has left something in as many columns as possible.
