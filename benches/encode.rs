@@ -10,6 +10,10 @@ use arrow::datatypes::DataType;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kaflowsql::encode::Encoder;
 
+/// As in the process: with another one fresh memory would be measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The same numbers each time, with nothing regular about them.
 fn number(row: usize) -> u64 {
     let mixed = (row as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,5 +1,7 @@
 //! One column's cells as JSON: what to do is found once a batch, and done by one `match` a cell.
 
+use std::cell::Cell;
+
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBinaryArray, LargeStringArray,
     PrimitiveArray, StringArray, StringViewArray, StringViewBuilder,
@@ -9,7 +11,9 @@ use arrow::compute::cast;
 use arrow::datatypes::*;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
+use super::arena::Arena;
 use super::list::Items;
+use super::time::LastDate;
 use super::{number, text, time};
 
 /// A column whose cells can be written.
@@ -43,7 +47,7 @@ enum Cells {
     Date32(ScalarBuffer<i32>),
     Date64(ScalarBuffer<i64>),
     Time(ScalarBuffer<i64>, TimeUnit),
-    Timestamp { values: ScalarBuffer<i64>, unit: TimeUnit, utc: bool },
+    Timestamp { values: ScalarBuffer<i64>, unit: TimeUnit, utc: bool, last: Cell<LastDate> },
     Duration(ScalarBuffer<i64>, TimeUnit),
     YearMonth(ScalarBuffer<i32>),
     DayTime(ScalarBuffer<IntervalDayTime>),
@@ -53,17 +57,17 @@ enum Cells {
     Map(Items, Box<Column>, Box<Column>),
 }
 
-/// What stands before each field's value, quotes, comma and colon included: `{"a":`, then `,"b":`. No field at all
-/// is written as `{` and `}`.
+/// What stands before each field's value, quotes, comma and colon included: `{"a":`, then `,"b":`. An object of no
+/// fields is written as `{` and `}`.
 pub(super) fn field_prefixes<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Box<[u8]>> {
-    let mut opening = b'{';
     names
-        .map(|name| {
-            let mut prefix = vec![opening];
-            opening = b',';
+        .enumerate()
+        .map(|(place, name)| {
+            let mut prefix = Arena::default();
+            prefix.push(if place == 0 { b'{' } else { b',' });
             text::write_quoted(&mut prefix, name);
             prefix.push(b':');
-            prefix.into_boxed_slice()
+            prefix.finish().into_boxed_slice()
         })
         .collect()
 }
@@ -108,17 +112,26 @@ impl Column {
 
     /// Appends the cell as a JSON value.
     #[inline]
-    pub(super) fn write_json(&self, out: &mut Vec<u8>, row: usize) {
+    pub(super) fn write_json(&self, out: &mut Arena, row: usize) {
         if self.is_null(row) {
-            out.extend_from_slice(b"null");
-            return;
+            return out.push_all(b"null");
         }
         match &self.cells {
             Cells::Utf8View(strings) => text::write_quoted(out, strings.value(row)),
             Cells::Utf8(strings) => text::write_quoted(out, strings.value(row)),
             Cells::LargeUtf8(strings) => text::write_quoted(out, strings.value(row)),
-            Cells::Float64(values) if !values[row].is_finite() => out.extend_from_slice(b"null"),
-            Cells::Float32(values) if !values[row].is_finite() => out.extend_from_slice(b"null"),
+            // These four are written by `write_text` too; here they save a second jump, and they are most cells.
+            Cells::Int64(values) => number::write_integer(out, values[row]),
+            Cells::Boolean(values) if values.value(row) => out.push_all(b"true"),
+            Cells::Boolean(_) => out.push_all(b"false"),
+            Cells::Float64(values) if values[row].is_finite() => number::write_float64(out, values[row]),
+            Cells::Timestamp { values, unit, utc, last } => {
+                out.push(b'"');
+                time::write_timestamp(out, values[row], *unit, *utc, last);
+                out.push(b'"');
+            }
+            Cells::Float64(_) => out.push_all(b"null"),
+            Cells::Float32(values) if !values[row].is_finite() => out.push_all(b"null"),
             Cells::Binary(bytes) => text::write_base64(out, bytes.value(row)),
             Cells::LargeBinary(bytes) => text::write_base64(out, bytes.value(row)),
             Cells::BinaryView(bytes) => text::write_base64(out, bytes.value(row)),
@@ -126,7 +139,6 @@ impl Column {
             Cells::Date32(_)
             | Cells::Date64(_)
             | Cells::Time(..)
-            | Cells::Timestamp { .. }
             | Cells::Duration(..)
             | Cells::YearMonth(_)
             | Cells::DayTime(_)
@@ -141,10 +153,12 @@ impl Column {
 
     /// Appends the cell as a record key: strings and bytes as they are, numbers and times as their text without
     /// quotes, nested values as JSON. The cell is not NULL.
-    pub(super) fn write_text(&self, out: &mut Vec<u8>, row: usize) {
+    #[inline]
+    pub(super) fn write_text(&self, out: &mut Arena, row: usize) {
         match &self.cells {
-            Cells::Null => out.extend_from_slice(b"null"),
-            Cells::Boolean(values) => out.extend_from_slice(if values.value(row) { b"true" } else { b"false" }),
+            Cells::Null => out.push_all(b"null"),
+            Cells::Boolean(values) if values.value(row) => out.push_all(b"true"),
+            Cells::Boolean(_) => out.push_all(b"false"),
             Cells::Int8(values) => number::write_integer(out, values[row]),
             Cells::Int16(values) => number::write_integer(out, values[row]),
             Cells::Int32(values) => number::write_integer(out, values[row]),
@@ -153,13 +167,13 @@ impl Column {
             Cells::UInt16(values) => number::write_integer(out, values[row]),
             Cells::UInt32(values) => number::write_integer(out, values[row]),
             Cells::UInt64(values) => number::write_integer(out, values[row]),
-            Cells::Float32(values) => number::write_float(out, values[row]),
-            Cells::Float64(values) => number::write_float(out, values[row]),
+            Cells::Float32(values) => number::write_float32(out, values[row]),
+            Cells::Float64(values) => number::write_float64(out, values[row]),
             Cells::Decimal128(values, scale) => number::write_decimal(out, values[row], *scale),
             Cells::Decimal256(values, scale) => number::write_wide_decimal(out, values[row], *scale),
-            Cells::Utf8(strings) => out.extend_from_slice(strings.value(row).as_bytes()),
-            Cells::LargeUtf8(strings) => out.extend_from_slice(strings.value(row).as_bytes()),
-            Cells::Utf8View(strings) => out.extend_from_slice(strings.value(row).as_bytes()),
+            Cells::Utf8(strings) => out.extend_short(strings.value(row).as_bytes()),
+            Cells::LargeUtf8(strings) => out.extend_short(strings.value(row).as_bytes()),
+            Cells::Utf8View(strings) => out.extend_short(strings.value(row).as_bytes()),
             Cells::Binary(bytes) => out.extend_from_slice(bytes.value(row)),
             Cells::LargeBinary(bytes) => out.extend_from_slice(bytes.value(row)),
             Cells::BinaryView(bytes) => out.extend_from_slice(bytes.value(row)),
@@ -167,7 +181,7 @@ impl Column {
             Cells::Date32(days) => time::write_date(out, i64::from(days[row])),
             Cells::Date64(millis) => time::write_date(out, millis[row].div_euclid(86_400_000)),
             Cells::Time(values, unit) => time::write_time(out, values[row], *unit),
-            Cells::Timestamp { values, unit, utc } => time::write_timestamp(out, values[row], *unit, *utc),
+            Cells::Timestamp { values, unit, utc, last } => time::write_timestamp(out, values[row], *unit, *utc, last),
             Cells::Duration(values, unit) => time::write_duration(out, values[row], *unit),
             Cells::YearMonth(months) => time::write_interval(out, months[row], 0, 0, TimeUnit::Millisecond),
             Cells::DayTime(values) => {
@@ -185,7 +199,7 @@ impl Column {
     }
 }
 
-fn write_list(out: &mut Vec<u8>, items: std::ops::Range<usize>, column: &Column) {
+fn write_list(out: &mut Arena, items: std::ops::Range<usize>, column: &Column) {
     out.push(b'[');
     let first = items.start;
     for item in items {
@@ -197,12 +211,12 @@ fn write_list(out: &mut Vec<u8>, items: std::ops::Range<usize>, column: &Column)
     out.push(b']');
 }
 
-fn write_struct(out: &mut Vec<u8>, fields: &[(Box<[u8]>, Column)], row: usize) {
+fn write_struct(out: &mut Arena, fields: &[(Box<[u8]>, Column)], row: usize) {
     if fields.is_empty() {
         out.push(b'{');
     }
     for (prefix, column) in fields {
-        out.extend_from_slice(prefix);
+        out.extend_short(prefix);
         column.write_json(out, row);
     }
     out.push(b'}');
@@ -210,10 +224,9 @@ fn write_struct(out: &mut Vec<u8>, fields: &[(Box<[u8]>, Column)], row: usize) {
 
 /// A JSON name is a string, so keys of other types are written as their text in quotes (bytes that are not UTF-8 with
 /// replacement characters).
-fn write_map(out: &mut Vec<u8>, entries: std::ops::Range<usize>, keys: &Column, values: &Column) {
+fn write_map(out: &mut Arena, entries: std::ops::Range<usize>, keys: &Column, values: &Column) {
     out.push(b'{');
     let first = entries.start;
-    let mut key = Vec::new();
     for entry in entries {
         if entry != first {
             out.push(b',');
@@ -221,9 +234,9 @@ fn write_map(out: &mut Vec<u8>, entries: std::ops::Range<usize>, keys: &Column, 
         if matches!(keys.cells, Cells::Utf8(_) | Cells::LargeUtf8(_) | Cells::Utf8View(_)) {
             keys.write_json(out, entry);
         } else {
-            key.clear();
+            let mut key = Arena::default();
             keys.write_text(&mut key, entry);
-            text::write_quoted(out, &String::from_utf8_lossy(&key));
+            text::write_quoted(out, &String::from_utf8_lossy(&key.finish()));
         }
         out.push(b':');
         values.write_json(out, entry);
@@ -276,7 +289,7 @@ fn temporal_cells(array: &ArrayRef) -> Cells {
                 Microsecond => values::<TimestampMicrosecondType>(array),
                 Nanosecond => values::<TimestampNanosecondType>(array),
             };
-            Cells::Timestamp { values, unit: *unit, utc: zone.is_some() }
+            Cells::Timestamp { values, unit: *unit, utc: zone.is_some(), last: Cell::default() }
         }
         DataType::Duration(unit) => {
             let values = match unit {

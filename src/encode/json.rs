@@ -3,8 +3,9 @@
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 
+use super::arena::Arena;
 use super::column::{Column, field_prefixes};
-use crate::batch::{EncodedBatch, Slices, SlicesBuilder};
+use crate::batch::{EncodedBatch, Slices, SlicesBuilder, Span};
 
 /// Turns result columns into record keys and values.
 ///
@@ -42,25 +43,37 @@ impl Encoder {
     }
 
     fn encode_values(&mut self, columns: &[Column], rows: usize) -> Slices {
-        let mut values = SlicesBuilder::with_capacity(rows, rows * self.value_bytes_per_row);
+        let mut arena = Arena::with_capacity(rows * self.value_bytes_per_row);
+        let mut spans = Vec::with_capacity(rows);
         for row in 0..rows {
-            values.push_with(|out| write_object(out, &self.prefixes, columns, row));
+            let start = arena.len();
+            write_object(&mut arena, &self.prefixes, columns, row);
+            spans.push(Span { start: start as u32, len: (arena.len() - start) as u32 });
         }
-        self.value_bytes_per_row = self.value_bytes_per_row.max(bytes_per_row(&values));
-        values.finish()
+        self.value_bytes_per_row = self.value_bytes_per_row.max(bytes_per_row(&arena, rows));
+        finish(arena, spans)
     }
 
     fn encode_keys(&mut self, columns: &[Column], rows: usize) -> Slices {
-        let mut keys = SlicesBuilder::with_capacity(rows, rows * self.key_bytes_per_row);
-        match self.key.map(|key| &columns[key]) {
-            None => (0..rows).for_each(|_| keys.push(None)),
-            Some(column) => (0..rows).for_each(|row| match column.is_null(row) {
-                true => keys.push(None),
-                false => keys.push_with(|out| column.write_text(out, row)),
-            }),
+        let Some(column) = self.key.map(|key| &columns[key]) else {
+            let mut keys = SlicesBuilder::with_capacity(rows, 0);
+            (0..rows).for_each(|_| keys.push(None));
+            return keys.finish();
+        };
+        let absent = absent();
+        let mut arena = Arena::with_capacity(rows * self.key_bytes_per_row);
+        let mut spans = Vec::with_capacity(rows);
+        for row in 0..rows {
+            if column.is_null(row) {
+                spans.push(absent);
+                continue;
+            }
+            let start = arena.len();
+            column.write_text(&mut arena, row);
+            spans.push(Span { start: start as u32, len: (arena.len() - start) as u32 });
         }
-        self.key_bytes_per_row = self.key_bytes_per_row.max(bytes_per_row(&keys));
-        keys.finish()
+        self.key_bytes_per_row = self.key_bytes_per_row.max(bytes_per_row(&arena, rows));
+        finish(arena, spans)
     }
 }
 
@@ -68,18 +81,18 @@ impl Encoder {
 pub fn row_json(columns: &[(String, ArrayRef)], row: usize) -> Vec<u8> {
     let prefixes = field_prefixes(columns.iter().map(|(name, _)| name.as_str()));
     let columns: Vec<Column> = columns.iter().map(|(_, array)| Column::new(&array.slice(row, 1))).collect();
-    let mut out = Vec::new();
+    let mut out = Arena::default();
     write_object(&mut out, &prefixes, &columns, 0);
-    out
+    out.finish()
 }
 
 #[inline]
-fn write_object(out: &mut Vec<u8>, prefixes: &[Box<[u8]>], columns: &[Column], row: usize) {
+fn write_object(out: &mut Arena, prefixes: &[Box<[u8]>], columns: &[Column], row: usize) {
     if prefixes.is_empty() {
         out.push(b'{');
     }
     for (prefix, column) in prefixes.iter().zip(columns) {
-        out.extend_from_slice(prefix);
+        out.extend_short(prefix);
         column.write_json(out, row);
     }
     out.push(b'}');
@@ -96,7 +109,19 @@ fn bytes_guess(data_type: &DataType) -> usize {
 }
 
 /// The average of a batch and an eighth more, rounded up, so that the next batch fits where the last one did.
-fn bytes_per_row(slices: &SlicesBuilder) -> usize {
-    let average = slices.bytes().div_ceil(slices.len().max(1));
+fn bytes_per_row(arena: &Arena, rows: usize) -> usize {
+    let average = arena.len().div_ceil(rows.max(1));
     average + average.div_ceil(8)
+}
+
+fn finish(arena: Arena, spans: Vec<Span>) -> Slices {
+    assert!(arena.len() < u32::MAX as usize, "BUG: an arena of 4 GiB; batches are cut by bytes long before");
+    SlicesBuilder::from_parts(arena.finish(), spans)
+}
+
+/// The span of a byte string that is not there, as `SlicesBuilder` writes it.
+fn absent() -> Span {
+    let mut one = SlicesBuilder::with_capacity(1, 0);
+    one.push(None);
+    one.finish().spans()[0]
 }

@@ -1,5 +1,6 @@
 //! Arrow to bytes: the mirror of decode.
 
+mod arena;
 mod column;
 mod json;
 #[cfg(test)]
