@@ -110,11 +110,14 @@ def dimension_keys(pipeline):
 
 def load(database, name, file, source, key):
     """Reads a file into a table, less the rows that are bad input, and of a dimension the last of each identity."""
-    columns = ", ".join(f"{quoted_text(column)}: {quoted_text(sql_type(kind))}" for column, kind in source["schema"].items())
-    names = ", ".join(map(quoted, source["schema"]))
+    types = {column: sql_type(kind) for column, kind in source["schema"].items()}
+    # Instants are read as text: a cast knows offsets, the JSON reader overlooks them.
+    as_read = (f"{quoted_text(c)}: {quoted_text(t.replace('TIMESTAMP', 'VARCHAR'))}" for c, t in types.items())
+    as_meant = ", ".join(f"CAST({quoted(column)} AS {kind}) AS {quoted(column)}" for column, kind in types.items())
+    names = ", ".join(map(quoted, types))
     rows = (
-        f"SELECT {names}, row_number() OVER () AS _offset FROM read_json({quoted_text(file)}, "
-        f"format = 'newline_delimited', columns = {{{columns}}}, maximum_object_size = 67108864)"
+        f"SELECT {as_meant}, row_number() OVER () AS _offset FROM read_json({quoted_text(file)}, "
+        f"format = 'newline_delimited', columns = {{{', '.join(as_read)}}}, maximum_object_size = 67108864)"
     )
     # Rows are numbered as they lie in the file.
     database.execute("SET threads = 1")
