@@ -87,8 +87,8 @@ install_missing() {
     [ ${#missing[@]} -gt 0 ] || return 0
     have apt-get || die "these are missing: ${missing[*]} (names of Debian packages). There is no apt-get here:" \
         "install them by your system's means, then run this again."
-    echo "setup: installing ${missing[*]}" >&2
     refresh_package_lists >&2
+    echo "setup: installing ${missing[*]}" >&2
     apt install --no-install-recommends "${missing[@]}" >&2 \
         || die "apt could not install ${missing[*]}; its message is above."
 }
