@@ -99,7 +99,7 @@ rust_toolchain() {
     have cargo || [ ! -x "$HOME/.cargo/bin/cargo" ] \
         || die "cargo is in ~/.cargo/bin, which is not on PATH: run '. ~/.cargo/env', then this again."
     if have rustup; then
-        rustup toolchain list | grep -q "^$channel-" && return
+        [[ $'\n'$(rustup toolchain list) == *$'\n'"$channel"-* ]] && return
         echo "setup: installing Rust $channel" >&2
         rustup toolchain install "$channel" --profile minimal --component rustfmt --component clippy >&2 \
             || die "rustup could not install Rust $channel; its message is above."
