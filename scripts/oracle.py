@@ -33,7 +33,7 @@ import duckdb  # noqa: E402: only the virtual environment has it
 import yaml  # noqa: E402
 
 # The types of `sources:` in DuckDB's words, with all their names; `decimal(p, s)`, `list<…>` and `struct<…>` are built
-# from them. Instants are TIMESTAMP: DuckDB reads an offset and keeps UTC.
+# from them. Instants are TIMESTAMP: without an offset, so UTC.
 TYPES = {
     name: sql
     for names, sql in {
@@ -72,6 +72,7 @@ def main():
     pipeline = yaml.safe_load(arguments.pipeline.read_text(encoding="utf-8"))
     inputs = dict(pair.split("=", 1) for pair in arguments.input)
     database = duckdb.connect(config={"memory_limit": arguments.memory})
+    database.execute("SET TimeZone = 'UTC'")
     for macro in MACROS:
         database.execute(f"CREATE MACRO {macro}")
     load_tables(database, pipeline, inputs)
@@ -110,11 +111,14 @@ def dimension_keys(pipeline):
 
 def load(database, name, file, source, key):
     """Reads a file into a table, less the rows that are bad input, and of a dimension the last of each identity."""
-    columns = ", ".join(f"{quoted_text(column)}: {quoted_text(sql_type(kind))}" for column, kind in source["schema"].items())
-    names = ", ".join(map(quoted, source["schema"]))
+    types = {column: sql_type(kind) for column, kind in source["schema"].items()}
+    # Instants by way of text and TIMESTAMPTZ: all else overlooks offsets.
+    as_read = (f"{quoted_text(c)}: {quoted_text(t.replace('TIMESTAMP', 'VARCHAR'))}" for c, t in types.items())
+    as_meant = ", ".join(f"{instants(quoted(column), kind)} AS {quoted(column)}" for column, kind in types.items())
+    names = ", ".join(map(quoted, types))
     rows = (
-        f"SELECT {names}, row_number() OVER () AS _offset FROM read_json({quoted_text(file)}, "
-        f"format = 'newline_delimited', columns = {{{columns}}}, maximum_object_size = 67108864)"
+        f"SELECT {as_meant}, row_number() OVER () AS _offset FROM read_json({quoted_text(file)}, "
+        f"format = 'newline_delimited', columns = {{{', '.join(as_read)}}}, maximum_object_size = 67108864)"
     )
     # Rows are numbered as they lie in the file.
     database.execute("SET threads = 1")
@@ -129,6 +133,10 @@ def load(database, name, file, source, key):
         current = f"WHERE {quoted(time)} IS NOT NULL" if time else ""
     database.execute(f"CREATE TABLE {quoted(name)} AS SELECT {names} FROM loaded {current}")
     database.execute("DROP TABLE loaded")
+
+
+def instants(column, kind):
+    return f"CAST(CAST({column} AS {kind.replace('TIMESTAMP', 'TIMESTAMPTZ')}) AS {kind})"
 
 
 def write_answer(database, query, path):

@@ -87,8 +87,8 @@ install_missing() {
     [ ${#missing[@]} -gt 0 ] || return 0
     have apt-get || die "these are missing: ${missing[*]} (names of Debian packages). There is no apt-get here:" \
         "install them by your system's means, then run this again."
-    echo "setup: installing ${missing[*]}" >&2
     refresh_package_lists >&2
+    echo "setup: installing ${missing[*]}" >&2
     apt install --no-install-recommends "${missing[@]}" >&2 \
         || die "apt could not install ${missing[*]}; its message is above."
 }
@@ -99,7 +99,7 @@ rust_toolchain() {
     have cargo || [ ! -x "$HOME/.cargo/bin/cargo" ] \
         || die "cargo is in ~/.cargo/bin, which is not on PATH: run '. ~/.cargo/env', then this again."
     if have rustup; then
-        rustup toolchain list | grep -q "^$channel-" && return
+        [[ $'\n'$(rustup toolchain list) == *$'\n'"$channel"-* ]] && return
         echo "setup: installing Rust $channel" >&2
         rustup toolchain install "$channel" --profile minimal --component rustfmt --component clippy >&2 \
             || die "rustup could not install Rust $channel; its message is above."
