@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use arrow::array::{Array, ArrayRef, new_null_array};
-use arrow::compute::interleave;
 use arrow::datatypes::DataType;
 
 use super::chunk::Chunk;
+use super::gather::gather;
 
 /// No batch is added to a chunk that is larger than this: arrays with 32-bit offsets end at 2 GiB.
 const CHUNK_BYTES_MAX: usize = 1 << 29;
@@ -208,7 +208,6 @@ impl Rows {
         if places.rows.is_empty() {
             return self.nulls[column].slice(0, 0);
         }
-        interleave(&self.pieces(column, places), &places.rows)
-            .expect("BUG: the pieces of a column have one type, and results are cut before offsets overflow")
+        gather(&self.pieces(column, places), &places.rows)
     }
 }
