@@ -87,6 +87,13 @@ impl Index {
         }
     }
 
+    /// Reads what a look-up of each hash will read first: a loop that does nothing but miss the cache, so that many misses are
+    /// under way at a time. For no more hashes than the cache has room for.
+    pub(super) fn touch(&self, hashes: &[u64]) {
+        let touch = |hash: u64| self.shards[ShardId::of(hash).index()].touch(hash);
+        black_box(hashes.iter().fold(0, |touched, hash| touched ^ touch(*hash)));
+    }
+
     /// Frees the links of a slot, of whose rows none is left in the index.
     pub(super) fn forget_slot(&mut self, slot: usize) {
         if let Some(links) = self.links.get_mut(slot) {
@@ -117,8 +124,7 @@ impl Index {
         let shard = |hash: u64| &self.shards[ShardId::of(hash).index()];
         let mut newest = Vec::with_capacity(hashes.len());
         for hashes in hashes.chunks(LOOKUPS) {
-            // A loop that does nothing but miss the cache, so that many misses are under way at a time.
-            black_box(hashes.iter().fold(0, |touched, hash| touched ^ shard(*hash).touch(*hash)));
+            self.touch(hashes);
             newest.extend(hashes.iter().map(|hash| shard(*hash).get(*hash)));
         }
         newest

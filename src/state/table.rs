@@ -43,13 +43,15 @@ impl Matches {
 pub(super) struct Tuning {
     /// Rows of a full chunk, at most 65 536.
     pub(super) chunk_rows: usize,
+    /// Bytes at which a chunk is full too: arrays with 32-bit offsets end at 2 GiB, and no batch comes near that.
+    pub(super) chunk_bytes: usize,
     /// From key columns to hashes.
     pub(super) hash_keys: fn(&[ArrayRef]) -> KeyHashes,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Tuning { chunk_rows: 1 << 16, hash_keys }
+        Tuning { chunk_rows: 1 << 16, chunk_bytes: 1 << 29, hash_keys }
     }
 }
 
@@ -92,7 +94,7 @@ impl DimensionTable {
         }
         let columns = spec.columns.len();
         let types: Vec<DataType> = spec.columns.into_iter().chain([DataType::Int32, DataType::Int64]).collect();
-        let rows = Rows::new(&types, tuning.chunk_rows);
+        let rows = Rows::new(&types, tuning.chunk_rows, tuning.chunk_bytes);
         DimensionTable { rows, keys, index_keys, columns, hash_keys: tuning.hash_keys }
     }
 
@@ -171,6 +173,7 @@ impl DimensionTable {
         let new = self.rows.append(&columns);
         for Key { columns: of_key, index } in &mut self.keys {
             let hashes = (self.hash_keys)(&chosen(of_key, &columns));
+            index.touch(&hashes.hashes);
             for (place, (old, new)) in old.iter().zip(&new).enumerate() {
                 if let Some(hash) = hashes.get(place) {
                     index.replace(hash, *old, *new);
