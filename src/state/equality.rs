@@ -27,8 +27,8 @@ pub(super) struct Candidates<'a> {
     pub(super) probe_rows: &'a [u32],
 }
 
-/// Sets `equal[i]` to false where candidate `i` is not equal in this column. The values are not NULL. As in `shard`, zeros are
-/// equal and so are all NaN.
+/// Sets `equal[i]` to false where candidate `i` is not equal in this column. The values are not NULL. As in `shard`,
+/// zeros are equal and so are all NaN.
 pub(super) fn retain_equal(candidates: &Candidates, equal: &mut [bool]) {
     macro_rules! primitive {
         ($t:ty, $candidates:ident, $equal:ident) => {
@@ -76,8 +76,8 @@ fn is_nan<N: ArrowNativeTypeOp>(value: N) -> bool {
     value != value
 }
 
-/// Views first, which decides on most; then the bytes of long values. Candidates by the block, and before each step a loop
-/// that does little but miss the cache, so that the misses of a whole block overlap.
+/// Views first, which decides on most; then the bytes of long values. Candidates by the block, and before each step a
+/// loop that does little but miss the cache, so that the misses of a whole block overlap.
 fn compare_views<T: ByteViewType>(candidates: &Candidates, equal: &mut [bool]) {
     let probe = candidates.probe.as_byte_view::<T>();
     let stored: Vec<_> = candidates.stored.iter().map(|array| array.as_byte_view::<T>()).collect();

@@ -5,9 +5,9 @@ use super::rows::RowRef;
 /// The fewest entries a table of at least one row has room for.
 const ENTRIES_MIN: usize = 4;
 
-/// Linear probing in one array of entries of twelve bytes, at most three quarters full. A look-up is mostly one cache miss,
-/// whose address is known beforehand, so that the misses of many look-ups can be made to overlap; this is why it is not
-/// hashbrown's, which takes two, one after the other.
+/// Linear probing in one array of entries of twelve bytes, at most three quarters full. A look-up is mostly one cache
+/// miss, whose address is known beforehand, so that the misses of many look-ups can be made to overlap; this is why it
+/// is not hashbrown's, which takes two, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
     /// A power of two of them, or none.
@@ -138,7 +138,8 @@ mod tests {
             let mut heads = Heads::default();
             let mut model: HashMap<u64, RowRef> = HashMap::new();
             for (place, (is_insert, low, high)) in steps.into_iter().enumerate() {
-                let hash = (low * 7 % 40) << 8 | high << 40 | u64::from(low == 39) * 0xffff_ff00;
+                let home = if low == 39 { 0xff_ffff } else { low * 7 % 40 };
+                let hash = home << 8 | high << 40;
                 if is_insert {
                     *heads.entry(hash) = RowRef(place as u32);
                     model.insert(hash, RowRef(place as u32));

@@ -87,8 +87,8 @@ impl Index {
         }
     }
 
-    /// Reads what a look-up of each hash will read first: a loop that does nothing but miss the cache, so that many misses are
-    /// under way at a time. For no more hashes than the cache has room for.
+    /// Reads what a look-up of each hash will read first: a loop that does nothing but miss the cache, so that many
+    /// misses are under way at a time. For no more hashes than the cache has room for.
     pub(super) fn touch(&self, hashes: &[u64]) {
         let touch = |hash: u64| self.shards[ShardId::of(hash).index()].touch(hash);
         black_box(hashes.iter().fold(0, |touched, hash| touched ^ touch(*hash)));
@@ -101,8 +101,8 @@ impl Index {
         }
     }
 
-    /// Finds all rows of each valid hash: (row of the probe, row of the table) pairs by row of the probe, and for one of
-    /// these in the order in which the rows were inserted.
+    /// Finds all rows of each valid hash: (row of the probe, row of the table) pairs by row of the probe, and for one
+    /// of these in the order in which the rows were inserted.
     pub(super) fn probe(&self, keys: &KeyHashes, probe_rows: &mut Vec<u32>, refs: &mut Vec<RowRef>) {
         let newest = self.newest(&keys.hashes);
         for (probe_row, mut row) in newest.into_iter().enumerate() {

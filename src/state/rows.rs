@@ -62,7 +62,8 @@ pub(super) struct Places {
 }
 
 impl Rows {
-    /// No rows yet, of columns of these types. A chunk is full with `chunk_rows` rows, or once it has `chunk_bytes` bytes.
+    /// No rows yet, of columns of these types. A chunk is full with `chunk_rows` rows, or once it has `chunk_bytes`
+    /// bytes.
     pub(super) fn new(types: &[DataType], chunk_rows: usize, chunk_bytes: usize) -> Self {
         Rows {
             slots: Vec::new(),

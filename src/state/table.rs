@@ -20,8 +20,9 @@ pub struct DimensionSpec {
     pub indexes: Vec<Vec<usize>>,
 }
 
-/// The rows that match the keys of a probe, as pairs, by row of the probe. Rows that match one key stand in the order in which
-/// they were applied, oldest first (an updated row counts from its update); rewriting chunks does not change it.
+/// The rows that match the keys of a probe, as pairs, by row of the probe. Rows that match one key stand in the order
+/// in which they were applied, oldest first (an updated row counts from its update); rewriting chunks does not change
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matches {
     /// The row of the probe; one that matches nothing does not appear.
@@ -108,8 +109,8 @@ impl DimensionTable {
         self.rows.bytes() + self.keys.iter().map(|key| key.index.bytes()).sum::<usize>()
     }
 
-    /// Finds all rows whose key in the index (a place in the spec's `indexes`) equals one of `keys`, columns of one length and
-    /// of the types of the index's columns. A key with a NULL matches nothing. `matches` is overwritten.
+    /// Finds all rows whose key in the index (a place in the spec's `indexes`) equals one of `keys`, columns of one
+    /// length and of the types of the index's columns. A key with a NULL matches nothing. `matches` is overwritten.
     pub fn probe(&self, index: usize, keys: &[ArrayRef], matches: &mut Matches) {
         let key = self.index_keys[index];
         let keys = self.as_stored(&self.keys[key].columns, keys);
@@ -146,9 +147,9 @@ impl DimensionTable {
         columns.iter().map(|column| self.rows.gather(*column, &places)).collect()
     }
 
-    /// Rewrites at most `rows_max` rows of chunks that are more than half dead, oldest chunk first, and frees those of which
-    /// nothing is left. `apply` does this too, in proportion to its batch, so that at most about half of the rows in
-    /// memory are dead. References to rows do not outlive it.
+    /// Rewrites at most `rows_max` rows of chunks that are more than half dead, oldest chunk first, and frees those of
+    /// which nothing is left. `apply` does this too, in proportion to its batch, so that at most about half of the rows
+    /// in memory are dead. References to rows do not outlive it.
     pub fn compact_step(&mut self, rows_max: usize) {
         let mut rows_left = rows_max;
         while let Some((slot, refs)) = self.rows.worn(rows_left) {
