@@ -205,7 +205,8 @@ mod tests {
                     _ => {}
                 }
                 for hash in [0, 256, 1, u64::MAX, 2] {
-                    let expected: Vec<RowRef> = model.iter().filter(|(of, _)| *of == hash).map(|(_, row)| *row).collect();
+                    let of_hash = model.iter().filter(|(of, _)| *of == hash);
+                    let expected: Vec<RowRef> = of_hash.map(|(_, row)| *row).collect();
                     prop_assert_eq!(found(&index, hash), expected);
                 }
             }

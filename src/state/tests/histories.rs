@@ -286,7 +286,7 @@ proptest! {
     ) {
         let mut at_once = DimensionTable::new(spec());
         apply(&mut at_once, &records);
-        let mut in_parts = DimensionTable::with_tuning(spec(), Tuning { chunk_rows: 4, hash_keys, ..Tuning::default() });
+        let mut in_parts = DimensionTable::with_tuning(spec(), Tuning { chunk_rows: 4, ..Tuning::default() });
         for batch in records.chunks(size) {
             apply(&mut in_parts, batch);
             in_parts.compact_step(usize::MAX);
