@@ -1,7 +1,7 @@
 //! State: applying dimension rows, probing them and gathering columns of what was found.
 //!
-//! `cargo bench --bench state` measures against a million keys, with `KEYS=10000000` against as many. Before it measures it
-//! prints what the rows take in memory.
+//! `cargo bench --bench state` measures against a million keys, with `KEYS=10000000` against as many. Before it
+//! measures it prints what the rows take in memory.
 
 use std::hint::black_box;
 use std::sync::Arc;

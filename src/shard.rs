@@ -1,10 +1,10 @@
 //! Key columns to one xxHash64 a row, and from there to one of 256 shards. Hashes are kept on disk and decide which
 //! shard owns a key, so they must never change: the canonical bytes of a value, below, are part of the disk format.
 //!
-//! Canonical bytes: integers of every width, dates, times and timestamps as 8 bytes little-endian, sign-extended
-//! (equal integers hash equally whatever their type); floats as the 8 bytes of a double, with one zero and one NaN;
-//! decimals as 16 bytes, 256-bit decimals as 32; booleans as one byte; text and binary as they are. In a nested value every
-//! part is 0 for NULL or 1 and its bytes, and text, binary and lists come after their length (8 bytes).
+//! Canonical bytes: integers of every width, dates, times and timestamps as 8 bytes little-endian, sign-extended (equal
+//! integers hash equally whatever their type); floats as the 8 bytes of a double, with one zero and one NaN; decimals
+//! as 16 bytes, 256-bit decimals as 32; booleans as one byte; text and binary as they are. In a nested value every part
+//! is 0 for NULL or 1 and its bytes, and text, binary and lists come after their length (8 bytes).
 //!
 //! Hash algorithm: <https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md>.
 
@@ -189,8 +189,8 @@ fn double_bytes(value: f64) -> [u8; 8] {
     one_of_its_kind.to_bits().to_le_bytes()
 }
 
-/// Appends the canonical bytes of a value inside a nested value: 0 for NULL, or 1 and its bytes. Two values of one type are
-/// equal as keys if their bytes are.
+/// Appends the canonical bytes of a value inside a nested value: 0 for NULL, or 1 and its bytes. Two values of one type
+/// are equal as keys if their bytes are.
 pub(crate) fn write_part(array: &dyn Array, row: usize, bytes: &mut Vec<u8>) {
     let valid = array.data_type() != &DataType::Null && array.is_valid(row);
     bytes.push(u8::from(valid));

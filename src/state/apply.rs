@@ -120,6 +120,7 @@ impl DimensionTable {
         for Key { columns, index } in &mut self.keys[1..] {
             let keys: Vec<ArrayRef> = columns.iter().map(|column| self.rows.gather(*column, &places)).collect();
             let hashes = (self.hash_keys)(&keys);
+            index.touch(&hashes.hashes);
             for (place, row) in retired.iter().enumerate() {
                 if let Some(hash) = hashes.get(place) {
                     index.remove(hash, *row);
@@ -144,6 +145,7 @@ impl DimensionTable {
         }
         for Key { columns: of_key, index } in others {
             let hashes = (self.hash_keys)(&chosen(of_key, &columns));
+            index.touch(&hashes.hashes);
             for (place, row) in refs.iter().enumerate() {
                 if let Some(hash) = hashes.get(place) {
                     index.insert(hash, *row);

@@ -4,8 +4,8 @@ use arrow::array::{Array, ArrayRef};
 
 use super::tight::tight;
 
-/// Up to 65 536 rows of a table. While rows are added it is a few Arrow pieces, each more than twice as large as the next
-/// (so there are at most 17, and a row is copied O(log) times); sealed, it is one.
+/// Up to 65 536 rows of a table. While rows are added it is a few Arrow pieces, each more than twice as large as the
+/// next (so there are at most 17, and a row is copied O(log) times); sealed, it is one.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     pieces: Vec<Piece>,

@@ -1,12 +1,18 @@
 //! Whether keys are equal, for many candidates at a time: the hash has found them, the columns decide.
 
-use arrow::array::{Array, AsArray, downcast_primitive};
+use std::hint::black_box;
+
+use arrow::array::{Array, AsArray, ByteView, downcast_primitive};
 use arrow::datatypes::{
     ArrowNativeTypeOp, ArrowPrimitiveType, BinaryType, BinaryViewType, ByteArrayType, ByteViewType, DataType,
     LargeBinaryType, LargeUtf8Type, StringViewType, Utf8Type,
 };
 
+use super::gather::INLINE_LEN_MAX;
 use crate::shard::write_part;
+
+/// How many candidates have their cache misses overlap.
+const BLOCK: usize = 256;
 
 /// One column of some keys: of candidate `i`, the stored value is row `stored_rows[i].1` of piece `stored_rows[i].0`,
 /// and the value to compare it with is row `probe_rows[i]` of `probe`. All arrays have one type.
@@ -21,8 +27,8 @@ pub(super) struct Candidates<'a> {
     pub(super) probe_rows: &'a [u32],
 }
 
-/// Sets `equal[i]` to false where candidate `i` is not equal in this column. The values are not NULL. As in `shard`, zeros are
-/// equal and so are all NaN.
+/// Sets `equal[i]` to false where candidate `i` is not equal in this column. The values are not NULL. As in `shard`,
+/// zeros are equal and so are all NaN.
 pub(super) fn retain_equal(candidates: &Candidates, equal: &mut [bool]) {
     macro_rules! primitive {
         ($t:ty, $candidates:ident, $equal:ident) => {
@@ -70,21 +76,51 @@ fn is_nan<N: ArrowNativeTypeOp>(value: N) -> bool {
     value != value
 }
 
+/// Views first, which decides on most; then the bytes of long values. Candidates by the block, and before each step a
+/// loop that does little but miss the cache, so that the misses of a whole block overlap.
 fn compare_views<T: ByteViewType>(candidates: &Candidates, equal: &mut [bool]) {
-    const INLINE_LEN_MAX: u32 = 12;
     let probe = candidates.probe.as_byte_view::<T>();
     let stored: Vec<_> = candidates.stored.iter().map(|array| array.as_byte_view::<T>()).collect();
-    each(candidates, equal, |piece, row, other| {
-        let (left, right) = (stored[piece].views()[row], probe.views()[other]);
-        if left as u32 <= INLINE_LEN_MAX {
-            return left == right;
+    let views: Vec<&[u128]> = stored.iter().map(|array| &array.views()[..]).collect();
+    let rows = candidates.stored_rows.chunks(BLOCK).zip(candidates.probe_rows.chunks(BLOCK));
+    let (mut lefts, mut long) = (Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));
+    for (equal, (stored_rows, probe_rows)) in equal.chunks_mut(BLOCK).zip(rows) {
+        lefts.clear();
+        lefts.extend(stored_rows.iter().map(|(piece, row)| views[*piece][*row]));
+        long.clear();
+        for (place, ((left, equal), other)) in lefts.iter().zip(equal.iter_mut()).zip(probe_rows).enumerate() {
+            let right = probe.views()[*other as usize];
+            if *left as u32 <= INLINE_LEN_MAX {
+                *equal &= *left == right;
+                continue;
+            }
+            // The lower half of a view is the length and the first four bytes.
+            *equal &= *left as u64 == right as u64;
+            if *equal {
+                let view = ByteView::from(*left);
+                let buffer = &stored[stored_rows[place].0].data_buffers()[view.buffer_index as usize];
+                long.push((place, &buffer[view.offset as usize..][..view.length as usize]));
+            }
         }
-        // The lower half of a view is the length and the first four bytes.
-        left as u64 == right as u64 && {
-            let (left, right): (&T::Native, &T::Native) = (stored[piece].value(row), probe.value(other));
-            AsRef::<[u8]>::as_ref(left) == AsRef::<[u8]>::as_ref(right)
+        black_box(long.iter().fold(0, |touched, (_, bytes)| touched ^ bytes[0]));
+        for (place, bytes) in &long {
+            let right: &T::Native = probe.value(probe_rows[*place] as usize);
+            equal[*place] = are_same(bytes, right.as_ref());
         }
-    });
+    }
+}
+
+/// Compares two values of one length, more than 12 bytes; without a call for those that keys mostly are.
+#[inline]
+fn are_same(left: &[u8], right: &[u8]) -> bool {
+    fn ends<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        bytes.first_chunk().zip(bytes.last_chunk())
+    }
+    match right.len() {
+        8..=16 => ends::<8>(left) == ends::<8>(right),
+        17..=32 => ends::<16>(left) == ends::<16>(right),
+        _ => left == right,
+    }
 }
 
 fn compare_bytes<T: ByteArrayType>(candidates: &Candidates, equal: &mut [bool]) {

@@ -1,8 +1,8 @@
 //! An index: from the hash of a key to the rows that have it, newest first.
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
+use std::hint::black_box;
 
+use super::heads::Heads;
 use super::rows::RowRef;
 use crate::shard::{KeyHashes, SHARDS, ShardId};
 
@@ -11,17 +11,10 @@ use crate::shard::{KeyHashes, SHARDS, ShardId};
 /// whoever probes compares the keys.
 #[derive(Debug)]
 pub(super) struct Index {
-    shards: Vec<HashTable<Entry>>,
+    shards: Vec<Heads>,
     /// The neighbours of each row in its chain, by slot and row. A chain of one row needs none, and a slot whose rows
     /// are all alone has an empty list: an index of unique keys pays nothing for its links, in bytes or cache misses.
     links: Vec<Vec<Link>>,
-}
-
-/// The newest row of a hash. Two halves, as an aligned `u64` would cost another four bytes.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    hash: [u32; 2],
-    head: RowRef,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,54 +27,28 @@ impl Link {
     const NONE: Link = Link { newer: RowRef::NULL, older: RowRef::NULL };
 }
 
-impl Entry {
-    fn new(hash: u64, head: RowRef) -> Self {
-        Entry { hash: halves(hash), head }
-    }
-
-    fn hash(&self) -> u64 {
-        u64::from(self.hash[0]) | u64::from(self.hash[1]) << 32
-    }
-}
-
-fn halves(hash: u64) -> [u32; 2] {
-    [hash as u32, (hash >> 32) as u32]
-}
-
-/// The hash within a shard: there all hashes end in the same byte, and a hash table begins with the last bits.
-fn within_shard(hash: u64) -> u64 {
-    hash ^ hash >> 8
-}
+/// How many look-ups have their cache misses overlap.
+const LOOKUPS: usize = 256;
 
 impl Index {
     /// An index of no rows.
     pub(super) fn new() -> Self {
-        Index { shards: (0..SHARDS).map(|_| HashTable::new()).collect(), links: Vec::new() }
+        Index { shards: (0..SHARDS).map(|_| Heads::default()).collect(), links: Vec::new() }
     }
 
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
-        let entries: usize = self.shards.iter().map(HashTable::allocation_size).sum();
+        let shards: usize = self.shards.iter().map(|heads| size_of::<Heads>() + heads.bytes()).sum();
         let links: usize = self.links.iter().map(|links| links.capacity() * size_of::<Link>()).sum();
-        entries
-            + links
-            + self.shards.capacity() * size_of::<HashTable<Entry>>()
-            + self.links.capacity() * size_of::<Vec<Link>>()
+        shards + links + self.links.capacity() * size_of::<Vec<Link>>()
     }
 
     /// Adds a row as the newest of its hash.
     pub(super) fn insert(&mut self, hash: u64, row: RowRef) {
-        let shard = &mut self.shards[ShardId::of(hash).index()];
-        let is_it = |entry: &Entry| entry.hash == halves(hash);
-        match shard.entry(within_shard(hash), is_it, |entry| within_shard(entry.hash())) {
-            Slot::Vacant(vacant) => {
-                vacant.insert(Entry::new(hash, row));
-            }
-            Slot::Occupied(mut occupied) => {
-                let older = std::mem::replace(&mut occupied.get_mut().head, row);
-                self.link_mut(older).newer = row;
-                *self.link_mut(row) = Link { newer: RowRef::NULL, older };
-            }
+        let older = std::mem::replace(self.head_mut(hash), row);
+        if !older.is_null() {
+            self.link_mut(older).newer = row;
+            *self.link_mut(row) = Link { newer: RowRef::NULL, older };
         }
     }
 
@@ -93,18 +60,13 @@ impl Index {
         }
         if !newer.is_null() {
             self.link_mut(newer).older = older;
-        } else if !older.is_null() {
-            self.entry_mut(hash, row).head = older;
+            return;
+        }
+        debug_assert_eq!(self.shards[ShardId::of(hash).index()].get(hash), row, "BUG: not the head of its chain");
+        if older.is_null() {
+            self.shards[ShardId::of(hash).index()].remove(hash);
         } else {
-            let shard = &mut self.shards[ShardId::of(hash).index()];
-            match shard.find_entry(within_shard(hash), |entry| entry.hash == halves(hash) && entry.head == row) {
-                Ok(occupied) => drop(occupied.remove()),
-                Err(_) => unreachable!("BUG: {row:?} is not in the index under {hash:#x}"),
-            }
-            // Far below the load at which it grew, so that growing and shrinking do not take turns.
-            if shard.len() * 8 < shard.num_buckets() {
-                shard.shrink_to(shard.len() * 2, |entry| within_shard(entry.hash()));
-            }
+            *self.head_mut(hash) = older;
         }
     }
 
@@ -115,13 +77,21 @@ impl Index {
             self.link_mut(link.older).newer = new;
         }
         if link.newer.is_null() {
-            self.entry_mut(hash, old).head = new;
+            let head = std::mem::replace(self.head_mut(hash), new);
+            debug_assert_eq!(head, old, "BUG: a row without a newer one is the head of its chain");
         } else {
             self.link_mut(link.newer).older = new;
         }
         if !(link.older.is_null() && link.newer.is_null()) {
             *self.link_mut(new) = link;
         }
+    }
+
+    /// Reads what a look-up of each hash will read first: a loop that does nothing but miss the cache, so that many
+    /// misses are under way at a time. For no more hashes than the cache has room for.
+    pub(super) fn touch(&self, hashes: &[u64]) {
+        let touch = |hash: u64| self.shards[ShardId::of(hash).index()].touch(hash);
+        black_box(hashes.iter().fold(0, |touched, hash| touched ^ touch(*hash)));
     }
 
     /// Frees the links of a slot, of whose rows none is left in the index.
@@ -131,11 +101,10 @@ impl Index {
         }
     }
 
-    /// Finds all rows of each valid hash: (row of the probe, row of the table) pairs by row of the probe, and for one of
-    /// these in the order in which the rows were inserted.
+    /// Finds all rows of each valid hash: (row of the probe, row of the table) pairs by row of the probe, and for one
+    /// of these in the order in which the rows were inserted.
     pub(super) fn probe(&self, keys: &KeyHashes, probe_rows: &mut Vec<u32>, refs: &mut Vec<RowRef>) {
-        // Look-ups of their own, one after the other and nothing between them, so that their cache misses overlap.
-        let newest: Vec<RowRef> = keys.hashes.iter().map(|hash| self.newest(*hash)).collect();
+        let newest = self.newest(&keys.hashes);
         for (probe_row, mut row) in newest.into_iter().enumerate() {
             if row.is_null() || !keys.is_valid(probe_row) {
                 continue;
@@ -150,16 +119,19 @@ impl Index {
         }
     }
 
-    fn newest(&self, hash: u64) -> RowRef {
-        let shard = &self.shards[ShardId::of(hash).index()];
-        let entry = shard.find(within_shard(hash), |entry| entry.hash == halves(hash));
-        entry.map_or(RowRef::NULL, |entry| entry.head)
+    /// The newest row of each hash, or `RowRef::NULL`.
+    fn newest(&self, hashes: &[u64]) -> Vec<RowRef> {
+        let shard = |hash: u64| &self.shards[ShardId::of(hash).index()];
+        let mut newest = Vec::with_capacity(hashes.len());
+        for hashes in hashes.chunks(LOOKUPS) {
+            self.touch(hashes);
+            newest.extend(hashes.iter().map(|hash| shard(*hash).get(*hash)));
+        }
+        newest
     }
 
-    fn entry_mut(&mut self, hash: u64, head: RowRef) -> &mut Entry {
-        self.shards[ShardId::of(hash).index()]
-            .find_mut(within_shard(hash), |entry| entry.hash == halves(hash) && entry.head == head)
-            .expect("BUG: a row without a newer one is the head of its chain")
+    fn head_mut(&mut self, hash: u64) -> &mut RowRef {
+        self.shards[ShardId::of(hash).index()].entry(hash)
     }
 
     #[inline]
@@ -233,7 +205,8 @@ mod tests {
                     _ => {}
                 }
                 for hash in [0, 256, 1, u64::MAX, 2] {
-                    let expected: Vec<RowRef> = model.iter().filter(|(of, _)| *of == hash).map(|(_, row)| *row).collect();
+                    let of_hash = model.iter().filter(|(of, _)| *of == hash);
+                    let expected: Vec<RowRef> = of_hash.map(|(_, row)| *row).collect();
                     prop_assert_eq!(found(&index, hash), expected);
                 }
             }
@@ -241,8 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_has_twelve_bytes_and_unique_keys_need_no_links() {
-        assert_eq!(size_of::<Entry>(), 12);
+    fn unique_keys_need_no_links() {
         let mut index = Index::new();
         for row in 0..1000 {
             index.insert(row as u64 * 77, RowRef::new(5, row));
@@ -262,12 +234,5 @@ mod tests {
         // From the oldest on: as far as can be from the head. A quadratic walk would take minutes.
         rows().for_each(|row| index.remove(9, row));
         assert!(found(&index, 9).is_empty());
-    }
-
-    #[test]
-    fn hashes_of_one_shard_spread() {
-        let spread: std::collections::HashSet<u64> =
-            (0..128_u64).map(|high| within_shard(high << 8 | 7) % 128).collect();
-        assert_eq!(spread.len(), 128);
     }
 }

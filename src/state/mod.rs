@@ -3,6 +3,8 @@
 mod apply;
 mod chunk;
 mod equality;
+mod gather;
+mod heads;
 mod index;
 mod rows;
 mod table;

@@ -3,13 +3,10 @@
 use std::collections::VecDeque;
 
 use arrow::array::{Array, ArrayRef, new_null_array};
-use arrow::compute::interleave;
 use arrow::datatypes::DataType;
 
 use super::chunk::Chunk;
-
-/// No batch is added to a chunk that is larger than this: arrays with 32-bit offsets end at 2 GiB.
-const CHUNK_BYTES_MAX: usize = 1 << 29;
+use super::gather::gather;
 
 /// Where a row of a table is: the slot of its chunk in the upper 16 bits, the row in the lower. It holds until the row
 /// is superseded or its chunk rewritten, so never beyond one batch.
@@ -50,6 +47,7 @@ pub(super) struct Rows {
     worn: VecDeque<usize>,
     live: usize,
     chunk_rows: usize,
+    chunk_bytes: usize,
     /// One NULL of the type of each column.
     nulls: Vec<ArrayRef>,
 }
@@ -64,8 +62,9 @@ pub(super) struct Places {
 }
 
 impl Rows {
-    /// No rows yet, of columns of these types; at most 65 536 rows a chunk.
-    pub(super) fn new(types: &[DataType], chunk_rows: usize) -> Self {
+    /// No rows yet, of columns of these types. A chunk is full with `chunk_rows` rows, or once it has `chunk_bytes`
+    /// bytes.
+    pub(super) fn new(types: &[DataType], chunk_rows: usize, chunk_bytes: usize) -> Self {
         Rows {
             slots: Vec::new(),
             free: Vec::new(),
@@ -73,6 +72,7 @@ impl Rows {
             worn: VecDeque::new(),
             live: 0,
             chunk_rows,
+            chunk_bytes,
             nulls: types.iter().map(|data_type| new_null_array(data_type, 1)).collect(),
         }
     }
@@ -119,7 +119,7 @@ impl Rows {
 
     /// The slot of a chunk to which rows can be added.
     fn open_slot(&mut self) -> usize {
-        if self.open.is_some_and(|slot| self.slots[slot].bytes() > CHUNK_BYTES_MAX) {
+        if self.open.is_some_and(|slot| self.slots[slot].bytes() >= self.chunk_bytes) {
             self.seal();
         }
         *self.open.get_or_insert_with(|| {
@@ -208,7 +208,6 @@ impl Rows {
         if places.rows.is_empty() {
             return self.nulls[column].slice(0, 0);
         }
-        interleave(&self.pieces(column, places), &places.rows)
-            .expect("BUG: the pieces of a column have one type, and results are cut before offsets overflow")
+        gather(&self.pieces(column, places), &places.rows)
     }
 }

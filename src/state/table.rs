@@ -20,8 +20,9 @@ pub struct DimensionSpec {
     pub indexes: Vec<Vec<usize>>,
 }
 
-/// The rows that match the keys of a probe, as pairs, by row of the probe. Rows that match one key stand in the order in which
-/// they were applied, oldest first (an updated row counts from its update); rewriting chunks does not change it.
+/// The rows that match the keys of a probe, as pairs, by row of the probe. Rows that match one key stand in the order
+/// in which they were applied, oldest first (an updated row counts from its update); rewriting chunks does not change
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matches {
     /// The row of the probe; one that matches nothing does not appear.
@@ -43,13 +44,15 @@ impl Matches {
 pub(super) struct Tuning {
     /// Rows of a full chunk, at most 65 536.
     pub(super) chunk_rows: usize,
+    /// Bytes at which a chunk is full too: arrays with 32-bit offsets end at 2 GiB, and no batch comes near that.
+    pub(super) chunk_bytes: usize,
     /// From key columns to hashes.
     pub(super) hash_keys: fn(&[ArrayRef]) -> KeyHashes,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Tuning { chunk_rows: 1 << 16, hash_keys }
+        Tuning { chunk_rows: 1 << 16, chunk_bytes: 1 << 29, hash_keys }
     }
 }
 
@@ -92,7 +95,7 @@ impl DimensionTable {
         }
         let columns = spec.columns.len();
         let types: Vec<DataType> = spec.columns.into_iter().chain([DataType::Int32, DataType::Int64]).collect();
-        let rows = Rows::new(&types, tuning.chunk_rows);
+        let rows = Rows::new(&types, tuning.chunk_rows, tuning.chunk_bytes);
         DimensionTable { rows, keys, index_keys, columns, hash_keys: tuning.hash_keys }
     }
 
@@ -106,8 +109,8 @@ impl DimensionTable {
         self.rows.bytes() + self.keys.iter().map(|key| key.index.bytes()).sum::<usize>()
     }
 
-    /// Finds all rows whose key in the index (a place in the spec's `indexes`) equals one of `keys`, columns of one length and
-    /// of the types of the index's columns. A key with a NULL matches nothing. `matches` is overwritten.
+    /// Finds all rows whose key in the index (a place in the spec's `indexes`) equals one of `keys`, columns of one
+    /// length and of the types of the index's columns. A key with a NULL matches nothing. `matches` is overwritten.
     pub fn probe(&self, index: usize, keys: &[ArrayRef], matches: &mut Matches) {
         let key = self.index_keys[index];
         let keys = self.as_stored(&self.keys[key].columns, keys);
@@ -144,9 +147,9 @@ impl DimensionTable {
         columns.iter().map(|column| self.rows.gather(*column, &places)).collect()
     }
 
-    /// Rewrites at most `rows_max` rows of chunks that are more than half dead, oldest chunk first, and frees those of which
-    /// nothing is left. `apply` does this too, in proportion to its batch, so that at most about half of the rows in
-    /// memory are dead. References to rows do not outlive it.
+    /// Rewrites at most `rows_max` rows of chunks that are more than half dead, oldest chunk first, and frees those of
+    /// which nothing is left. `apply` does this too, in proportion to its batch, so that at most about half of the rows
+    /// in memory are dead. References to rows do not outlive it.
     pub fn compact_step(&mut self, rows_max: usize) {
         let mut rows_left = rows_max;
         while let Some((slot, refs)) = self.rows.worn(rows_left) {
@@ -171,6 +174,7 @@ impl DimensionTable {
         let new = self.rows.append(&columns);
         for Key { columns: of_key, index } in &mut self.keys {
             let hashes = (self.hash_keys)(&chosen(of_key, &columns));
+            index.touch(&hashes.hashes);
             for (place, (old, new)) in old.iter().zip(&new).enumerate() {
                 if let Some(hash) = hashes.get(place) {
                     index.replace(hash, *old, *new);

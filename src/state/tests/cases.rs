@@ -19,7 +19,7 @@ fn table(chunk_rows: usize) -> DimensionTable {
         identity: vec![0],
         indexes: vec![vec![0], vec![1]],
     };
-    DimensionTable::with_tuning(spec, Tuning { chunk_rows, hash_keys })
+    DimensionTable::with_tuning(spec, Tuning { chunk_rows, hash_keys, ..Tuning::default() })
 }
 
 fn keys(keys: &[&str]) -> ArrayRef {
@@ -234,6 +234,19 @@ fn a_full_chunk_has_no_row_that_looks_like_null() {
     assert!(RowRef::NULL.is_null());
     assert!(!RowRef::new(65_534, 65_535).is_null());
     assert_eq!((RowRef::new(65_534, 65_535).slot(), RowRef::new(65_534, 65_535).row()), (65_534, 65_535));
+}
+
+#[test]
+fn a_chunk_of_many_bytes_is_full() {
+    let spec = DimensionSpec {
+        columns: vec![DataType::BinaryView, DataType::Utf8View, DataType::Int64],
+        identity: vec![0],
+        indexes: vec![vec![0], vec![1]],
+    };
+    let mut table = DimensionTable::with_tuning(spec, Tuning { chunk_bytes: 1 << 14, ..Tuning::default() });
+    churn(&mut table, 0..1000, 1000, 10);
+    assert!((5..50).contains(&table.rows.slots()), "{} slots", table.rows.slots());
+    assert_eq!(in_city(&table, "Oslo"), (0..1000).collect::<Vec<i64>>());
 }
 
 #[test]

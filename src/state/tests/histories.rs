@@ -99,7 +99,7 @@ fn three_hashes(columns: &[ArrayRef]) -> KeyHashes {
 fn tuning() -> impl Strategy<Value = Tuning> {
     let hashes: [fn(&[ArrayRef]) -> KeyHashes; 3] = [hash_keys, no_hash_at_all, three_hashes];
     (proptest::sample::select(vec![2, 5, 16, 64]), proptest::sample::select(hashes.to_vec()))
-        .prop_map(|(chunk_rows, hash_keys)| Tuning { chunk_rows, hash_keys })
+        .prop_map(|(chunk_rows, hash_keys)| Tuning { chunk_rows, hash_keys, ..Tuning::default() })
 }
 
 fn payload(row: &Row) -> String {
@@ -286,7 +286,7 @@ proptest! {
     ) {
         let mut at_once = DimensionTable::new(spec());
         apply(&mut at_once, &records);
-        let mut in_parts = DimensionTable::with_tuning(spec(), Tuning { chunk_rows: 4, hash_keys });
+        let mut in_parts = DimensionTable::with_tuning(spec(), Tuning { chunk_rows: 4, ..Tuning::default() });
         for batch in records.chunks(size) {
             apply(&mut in_parts, batch);
             in_parts.compact_step(usize::MAX);

@@ -76,7 +76,7 @@ fn rows_of_every_type_find_themselves_only() {
             identity: vec![0],
             indexes: vec![vec![1]],
         };
-        let mut table = DimensionTable::with_tuning(spec, Tuning { chunk_rows: 3, hash_keys });
+        let mut table = DimensionTable::with_tuning(spec, Tuning { chunk_rows: 3, hash_keys, ..Tuning::default() });
         let ids: ArrayRef = Arc::new(Int64Array::from(vec![10, 11, 12, 13]));
         let upserts =
             Upserts { columns: &[ids, keys.clone()], records: &[0, 1, 2, 3], partitions: &[0; 4], timestamps: &[0; 4] };
