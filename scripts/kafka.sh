@@ -4,7 +4,7 @@
 #   scripts/kafka.sh fetch             fill the cache (start does it too; later runs need no network)
 #   scripts/kafka.sh start DIR [PID]   start a broker that keeps its data in DIR, or start the one of DIR again on the
 #                                      same port; prints broker=127.0.0.1:PORT once it answers. With PID the broker dies
-#                                      when that process does.
+#                                      when that process does, and DIR goes with it.
 #   scripts/kafka.sh stop DIR          stop it, as SIGTERM would
 #   scripts/kafka.sh kill DIR          stop it, as a power cut would
 #   scripts/kafka.sh read BROKER TOPIC print every record that a read_committed Java client sees, one JSON object a line
@@ -119,7 +119,7 @@ free_port() {
 running() {
     local pid
     pid=$(cat "$1/pid" 2>/dev/null) || return 1
-    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF " $1/server.properties" || return 1
+    tr "\0" " " 2>/dev/null <"/proc/$pid/cmdline" | grep -qF " $1/server.properties" || return 1
     echo "$pid"
 }
 
@@ -171,9 +171,11 @@ start() {
 # Kills the broker once its parent is gone, however it went: nothing of a test outlives it.
 watch() {
     setsid bash -c 'tail --pid="$1" -f /dev/null & tail=$!
-        while kill -0 "$2" 2>/dev/null && kill -0 "$tail" 2>/dev/null; do sleep 0.5; done
-        kill "$tail" 2>/dev/null
-        grep -qF "$3/server.properties" "/proc/$2/cmdline" 2>/dev/null && kill -KILL "$2"' \
+        broker() { grep -qF "$3/server.properties" "/proc/$2/cmdline" 2>/dev/null; }
+        while broker "$@" && kill -0 "$tail" 2>/dev/null; do sleep 0.5; done
+        kill "$tail" 2>/dev/null && exit
+        broker "$@" && kill -KILL "$2"
+        rm -rf "$3"' \
         watch "$1" "$2" "$3" >/dev/null 2>&1 </dev/null &
 }
 

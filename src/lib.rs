@@ -8,6 +8,7 @@ pub mod decode;
 pub mod encode;
 pub mod error;
 pub mod join;
+pub mod kafka_client;
 pub mod plan;
 pub mod serve;
 pub mod sink;

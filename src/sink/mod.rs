@@ -1,5 +1,7 @@
 //! Bytes out: the mirror of source.
 
+pub mod kafka;
+
 use crate::batch::{DeadLetter, EncodedBatch};
 use crate::error::Result;
 

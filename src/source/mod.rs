@@ -1,5 +1,8 @@
 //! Raw records: from Kafka, from files, from memory.
 
+pub mod cut;
+pub mod kafka;
+
 use std::sync::Arc;
 
 use crate::batch::{Cut, Position};
