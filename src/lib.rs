@@ -11,6 +11,7 @@ pub mod engine;
 pub mod error;
 pub mod expression;
 pub mod join;
+pub mod kafka_client;
 pub mod plan;
 pub mod serve;
 pub mod shard;

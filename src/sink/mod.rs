@@ -1,6 +1,7 @@
 //! Bytes out: the mirror of source.
 
 mod file;
+pub mod kafka;
 mod memory;
 
 use crate::batch::{DeadLetter, EncodedBatch};

@@ -1,6 +1,8 @@
 //! Raw records: from Kafka, from files, from memory.
 
+mod cut;
 mod file;
+pub mod kafka;
 mod lines;
 mod memory;
 
@@ -9,8 +11,9 @@ use std::sync::Arc;
 use crate::batch::{Cut, Position};
 use crate::error::Result;
 
+pub use cut::{CutLimits, RawBatchBuilder};
 pub use file::{FileInput, FileProgress, FileSource, sample};
-pub use memory::{Commits, MemorySource, RawBatchBuilder};
+pub use memory::{Commits, MemorySource};
 
 /// Where a pipeline's records come from. All dimension records up to the ends at start come before any event record
 /// (SEMANTICS 2.7).
