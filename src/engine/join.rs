@@ -105,6 +105,12 @@ impl JoinStage {
             timestamps: &timestamps,
         };
         let applied = self.dimensions[place].apply(upserts, tombstones);
+        for &record in &applied.without_identity {
+            let of = (&raw, self.plan.tables[place + 1].topic.as_str());
+            let why = (Stage::Decode, "the record lacks the identity's key".to_string());
+            let into = (&mut outcome.dead_letters, &mut outcome.report);
+            self.rejection.reject(of, record as usize, None, why, into)?;
+        }
         if applied.conflicts > 0 {
             tracing::warn!(
                 dimension = self.plan.tables[place + 1].name,
@@ -169,6 +175,8 @@ impl JoinStage {
             total.0 += found.probed as u64;
             total.1 += found.hit as u64;
         }
+        report.joined.0 += results.joined.0 as u64;
+        report.joined.1 += results.joined.1 as u64;
         report.durations.lookup += results.timings.lookup;
         report.durations.sql += results.timings.sql;
         report.emitted += results.driving_rows.len() as u64;
