@@ -1,4 +1,10 @@
 //! Integration tests, in one binary: linking the engine once is enough.
 
+#[cfg(test)]
 mod broker;
+#[cfg(test)]
 mod kafka;
+#[cfg(test)]
+mod kafka_mock;
+#[cfg(test)]
+mod kafka_sink;
