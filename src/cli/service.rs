@@ -1,7 +1,7 @@
 //! One pipeline as a service: started, restarted after what may pass, and asked whether it is ready.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ pub(super) struct Service {
     settings: Settings,
     metrics: Arc<Metrics>,
     state: Mutex<State>,
+    tally: OnceLock<Tally>,
 }
 
 /// What a service is doing.
@@ -48,7 +49,13 @@ enum State {
 impl Service {
     /// A service that was not started yet.
     pub(super) fn new(pipeline: Arc<Pipeline>, settings: Settings, metrics: Arc<Metrics>) -> Self {
-        Self { pipeline, settings, metrics, state: Mutex::new(State::Waiting("starting".into())) }
+        Self {
+            pipeline,
+            settings,
+            metrics,
+            state: Mutex::new(State::Waiting("starting".into())),
+            tally: OnceLock::new(),
+        }
     }
 
     /// Runs until `stop` is set, or until it can't go on.
@@ -65,7 +72,7 @@ impl Service {
     fn run_until(&self, stop: &AtomicBool) -> Result<()> {
         let Some(plan) = self.plan(stop)? else { return Ok(()) };
         let plan = Arc::new(plan);
-        let tally = Tally::new(&plan);
+        let tally = self.tally.get_or_init(|| Tally::new(&plan)).clone();
         let mut pause = RETRY_AFTER.0;
         loop {
             let committed = tally.counts();
@@ -102,7 +109,8 @@ impl Service {
 
     /// Plans the pipeline. Tables that declare no columns are waited for; `None` if stopped meanwhile.
     fn plan(&self, stop: &AtomicBool) -> Result<Option<Plan>> {
-        let mut sampler = |table: &str, topic: &str, event_time: Option<&str>| self.sample(table, topic, event_time, stop);
+        let mut sampler =
+            |table: &str, topic: &str, event_time: Option<&str>| self.sample(table, topic, event_time, stop);
         let fields = match fields_of(&self.pipeline, &mut sampler) {
             Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
             fields => fields?,
@@ -114,7 +122,9 @@ impl Service {
         loop {
             let reason = match topic_fields(&self.settings, topic, event_time) {
                 Ok(Some(fields)) => return Ok(fields),
-                Ok(None) => format!("topic {topic} is empty: the columns of `{table}` are guessed from its first records"),
+                Ok(None) => {
+                    format!("topic {topic} is empty: the columns of `{table}` are guessed from its first records")
+                }
                 Err(Error::Retry(reason)) => reason,
                 Err(other) => return Err(other),
             };
@@ -148,7 +158,21 @@ impl Service {
             State::Running(progress) => progress.not_ready(),
             State::Ended(failure) => Some(failure.clone().unwrap_or_else(|| "stopped".into())),
         };
-        PipelineReadiness { name: self.pipeline.name.clone(), ready: reason.is_none(), reasons: reason.into_iter().collect() }
+        PipelineReadiness {
+            name: self.pipeline.name.clone(),
+            ready: reason.is_none(),
+            reasons: reason.into_iter().collect(),
+        }
+    }
+
+    /// What it did so far; `None` until it knows what to do.
+    pub(super) fn tally(&self) -> Option<Tally> {
+        self.tally.get().cloned()
+    }
+
+    /// Whether it has processed so many events.
+    pub(super) fn has_processed(&self, events: u64) -> bool {
+        self.tally.get().is_some_and(|tally| tally.counts().events >= events)
     }
 
     /// Brings the gauges up to date that nobody else does: lag, and what is loaded.

@@ -96,7 +96,8 @@ impl JoinStage {
             each.map(|record| (raw.partitions[record], raw.timestamps[record])).unzip()
         };
         let (partitions, timestamps) = of(&records);
-        let upserts = Upserts { columns: &columns, records: &records, partitions: &partitions, timestamps: &timestamps };
+        let upserts =
+            Upserts { columns: &columns, records: &records, partitions: &partitions, timestamps: &timestamps };
         let (partitions, timestamps) = of(&rows.tombstones);
         let tombstones = Tombstones {
             identity: &rows.tombstone_identity,
@@ -165,9 +166,11 @@ impl JoinStage {
     fn drive(&mut self, table: DecodedTable, now_ms: i64, outcome: &mut Outcome) -> Result<()> {
         let DecodedTable { raw, rows, .. } = table;
         let report = &mut outcome.report;
-        let times = rows.records.iter().zip(&rows.times).map(|(&record, &time_ms)| {
-            (raw.partitions[record as usize], time_ms, raw.timestamps[record as usize])
-        });
+        let times = rows
+            .records
+            .iter()
+            .zip(&rows.times)
+            .map(|(&record, &time_ms)| (raw.partitions[record as usize], time_ms, raw.timestamps[record as usize]));
         report.late += self.stream_time.advance(times, now_ms);
         let now_ns = now_ms.saturating_mul(1_000_000);
         let results = self.joiner.run(&self.plan, &self.dimensions, &rows.columns, rows.rows, now_ns);
@@ -204,7 +207,13 @@ impl JoinStage {
         for failure in failures {
             let record = records[failure.driving_row as usize] as usize;
             let why = (Stage::Sql, failure.error.clone());
-            self.rejection.reject((raw, topic), record, Some(failure.row.clone()), why, (&mut *letters, &mut *report))?;
+            self.rejection.reject(
+                (raw, topic),
+                record,
+                Some(failure.row.clone()),
+                why,
+                (&mut *letters, &mut *report),
+            )?;
         }
         Ok(())
     }

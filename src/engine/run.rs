@@ -38,11 +38,13 @@ pub fn run(ends: Ends, mut decode: DecodeStage, mut join: JoinStage, stop: &Atom
     thread::scope(|scope| {
         let stages = [
             spawn(scope, "read", move || read(source, &to_decode, stop)),
-            spawn(scope, "decode", move || pass(&cuts, &to_join, |(since, cut)| {
+            spawn(scope, "decode", move || {
+                pass(&cuts, &to_join, |(since, cut)| {
                     let mut decoded = decode.decode(cut)?;
                     decoded.report.since = Some(since);
                     Ok(decoded)
-                })),
+                })
+            }),
             spawn(scope, "join", move || pass(&decoded, &to_commit, |cut| join.process(cut))),
         ];
         let committed = outcomes.iter().try_for_each(|outcome| commit.commit(outcome));

@@ -229,7 +229,9 @@ impl Binder<'_> {
         match self.relation(factor, ctes)? {
             Relation::Table(name, alias, span) => {
                 if !self.dimensions.contains(&name) {
-                    let message = format!("`{name}` is an event table, and joins of events with events come with a later version");
+                    let message = format!(
+                        "`{name}` is an event table, and joins of events with events come with a later version"
+                    );
                     let help = format!("if `{name}` is a table of current facts, list it under state.dimensions");
                     self.mistake(span, message, help);
                     return None;
@@ -281,8 +283,10 @@ impl Binder<'_> {
                 }
                 let alias = alias.unwrap_or_else(|| last_part(name));
                 if !self.fields.contains_key(&full) {
-                    self.mistakes.push(Mistake::in_query(name.span(), format!("the columns of `{full}` are not known"))
-                        .help(format!("declare them under sources.{full}.schema; `kaflowsql infer` guesses them")));
+                    self.mistakes.push(
+                        Mistake::in_query(name.span(), format!("the columns of `{full}` are not known"))
+                            .help(format!("declare them under sources.{full}.schema; `kaflowsql infer` guesses them")),
+                    );
                     return None;
                 }
                 Some(Relation::Table(full, alias, name.span()))
@@ -320,7 +324,8 @@ impl Binder<'_> {
         let instance = Instance(self.bound.instances.len());
         self.bound.instances.push(table.to_string());
         let fields = self.fields.get(table).into_iter().flatten();
-        let visible = fields.map(|(name, data_type)| Column::Field { name: name.clone(), data_type: data_type.clone() });
+        let visible =
+            fields.map(|(name, data_type)| Column::Field { name: name.clone(), data_type: data_type.clone() });
         let hidden = [Column::Key, Column::Topic, Column::Partition, Column::Offset, Column::Timestamp];
         let mut scope = Scope::default();
         for column in visible.chain(hidden) {
@@ -387,7 +392,8 @@ impl Binder<'_> {
         for output in &outputs {
             if !names.insert(output.name.clone()) {
                 let message = format!("two output columns are called `{}`", output.name);
-                self.mistakes.push(Mistake::in_query(output.span, message).help("give one of them another name with AS"));
+                self.mistakes
+                    .push(Mistake::in_query(output.span, message).help("give one of them another name with AS"));
             }
         }
         Some(outputs)

@@ -49,9 +49,8 @@ fn syntax_mistake(text: &str) -> Mistake {
         Some((message, place)) => (message, place.split_once(", Column: ")),
         None => (text, None),
     };
-    let location = place.and_then(|(line, column)| {
-        Some(Location::new(line.trim().parse().ok()?, column.trim().parse().ok()?))
-    });
+    let location =
+        place.and_then(|(line, column)| Some(Location::new(line.trim().parse().ok()?, column.trim().parse().ok()?)));
     let span = location.map_or(Span::empty(), |at| Span::new(at, at));
     let message = if message.contains("recursion limit") {
         format!("the query nests deeper than {NESTING_MAX} levels")
@@ -72,7 +71,11 @@ pub fn plain_select<'a>(query: &'a Query, mistakes: &mut Vec<Mistake>) -> Option
         mistakes.push(Mistake::in_query(span, format!("{what}, which a stream has no end for")).help(help));
     };
     if let Some(order_by) = &query.order_by {
-        refuse(order_by.span(), "ORDER BY needs all rows at once", "remove it: rows leave in the order of their events");
+        refuse(
+            order_by.span(),
+            "ORDER BY needs all rows at once",
+            "remove it: rows leave in the order of their events",
+        );
     }
     if let Some(limit) = &query.limit_clause {
         refuse(limit.span(), "LIMIT and OFFSET count rows of an end result", "remove it, or filter with WHERE");
@@ -152,8 +155,11 @@ fn refuse_clauses(select: &Select, mistakes: &mut Vec<Mistake>) {
 
 /// A table's name as it is written: its parts, with dots.
 pub fn table_name(name: &ObjectName) -> String {
-    let parts: Vec<_> =
-        name.0.iter().map(|part| part.as_ident().map_or_else(|| part.to_string(), |ident| ident.value.clone())).collect();
+    let parts: Vec<_> = name
+        .0
+        .iter()
+        .map(|part| part.as_ident().map_or_else(|| part.to_string(), |ident| ident.value.clone()))
+        .collect();
     parts.join(".")
 }
 
@@ -252,7 +258,8 @@ mod tests {
 
     #[test]
     fn tables_are_those_that_are_no_ctes() {
-        let query = parse("WITH x AS (SELECT * FROM a) SELECT * FROM x JOIN (SELECT * FROM b.c) y ON 1 = 1").expect("SQL");
+        let query =
+            parse("WITH x AS (SELECT * FROM a) SELECT * FROM x JOIN (SELECT * FROM b.c) y ON 1 = 1").expect("SQL");
         assert_eq!(tables_of(&query).into_iter().collect::<Vec<_>>(), ["a", "b.c"]);
     }
 }

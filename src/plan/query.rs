@@ -125,8 +125,7 @@ pub fn plan(
     let query = parse(&pipeline.query).map_err(|mistake| vec![mistake])?;
     let dimensions: BTreeSet<_> = pipeline.dimensions.iter().map(|dimension| dimension.table.clone()).collect();
     let read = tables_of(&query);
-    let mut binder =
-        Binder { catalog, fields, dimensions: &dimensions, bound: Bound::default(), mistakes: Vec::new() };
+    let mut binder = Binder { catalog, fields, dimensions: &dimensions, bound: Bound::default(), mistakes: Vec::new() };
     binder.mistakes.extend(unread_tables(pipeline, &read));
     binder.bind(&query);
     let Binder { bound, mut mistakes, .. } = binder;
@@ -155,6 +154,12 @@ fn unread_tables(pipeline: &Pipeline, read: &BTreeSet<String>) -> Vec<Mistake> {
     dimensions
         .filter_map(|(dimension, place)| unread(&dimension.table, &["state", "dimensions", place]))
         .chain(pipeline.sources.keys().filter_map(|name| unread(name, &["sources", name])))
-        .chain(pipeline.events.overrides_ms.keys().filter_map(|name| unread(name, &["state", "events", "overrides", name])))
+        .chain(
+            pipeline
+                .events
+                .overrides_ms
+                .keys()
+                .filter_map(|name| unread(name, &["state", "events", "overrides", name])),
+        )
         .collect()
 }

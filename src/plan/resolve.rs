@@ -162,7 +162,8 @@ impl Resolver<'_> {
             && let Some(scalar) = self.catalog.scalar(&name)
             && scalar.signature().volatility != Volatility::Immutable
         {
-            let message = format!("{name}() is another value each time it is asked, so it can't stand in {}", self.clause.name());
+            let message =
+                format!("{name}() is another value each time it is asked, so it can't stand in {}", self.clause.name());
             self.refuse(span, message, "it may stand in the outermost SELECT list");
         }
     }

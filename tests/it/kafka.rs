@@ -6,7 +6,7 @@ use std::time::Duration;
 use kaflowsql::batch::{Cut, Position, RawBatch, TableId};
 use kaflowsql::clock::Stopwatch;
 use kaflowsql::error::Error;
-use kaflowsql::source::cut::CutLimits;
+use kaflowsql::source::CutLimits;
 use kaflowsql::source::kafka::{AutoOffsetReset, KafkaSource, KafkaSourceConfig, sample};
 use kaflowsql::source::{Next, Source};
 
@@ -21,7 +21,7 @@ pub fn reading(broker: &Broker, name: &str, dimensions: &[&str]) -> KafkaSourceC
         cluster: broker.cluster(),
         group: "it".to_owned(),
         pipeline: name.to_owned(),
-        instance: "0".to_owned(),
+        instance: Some("0".to_owned()),
         auto_offset_reset: AutoOffsetReset::Earliest,
         fetch_min_bytes: 1,
         fetch_max_wait_ms: 100,
@@ -252,7 +252,7 @@ fn two_members_share_the_partitions() {
     let Some(broker) = Broker::shared() else { return };
     broker.create_topic("shared", 4, &[]);
     let config = reading(broker, "shared", &[]);
-    let other = KafkaSourceConfig { instance: "1".to_owned(), ..config.clone() };
+    let other = KafkaSourceConfig { instance: Some("1".to_owned()), ..config.clone() };
     let mut first = KafkaSource::open(&config).unwrap();
     within_deadline("all partitions for the only member", || {
         first.next().unwrap();

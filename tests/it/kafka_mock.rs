@@ -8,7 +8,7 @@ use kaflowsql::batch::{EncodedBatch, SlicesBuilder, TableId};
 use kaflowsql::kafka_client::Cluster;
 use kaflowsql::sink::Sink;
 use kaflowsql::sink::kafka::{KafkaSink, KafkaSinkConfig};
-use kaflowsql::source::cut::CutLimits;
+use kaflowsql::source::CutLimits;
 use kaflowsql::source::kafka::{AutoOffsetReset, KafkaSource, KafkaSourceConfig, sample};
 use kaflowsql::source::{Next, Source};
 use rdkafka::mocking::MockCluster;
@@ -59,7 +59,7 @@ fn the_demo_cluster_is_enough() {
         cluster: cluster.clone(),
         group: "demo".to_owned(),
         pipeline: "flights".to_owned(),
-        instance: "0".to_owned(),
+        instance: Some("0".to_owned()),
         auto_offset_reset: AutoOffsetReset::Earliest,
         fetch_min_bytes: 1,
         fetch_max_wait_ms: 100,

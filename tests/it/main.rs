@@ -8,3 +8,7 @@ mod kafka;
 mod kafka_mock;
 #[cfg(test)]
 mod kafka_sink;
+#[cfg(test)]
+mod scripts;
+#[cfg(test)]
+mod tidy;
