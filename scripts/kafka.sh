@@ -168,13 +168,13 @@ start() {
     exit 1
 }
 
-# Kills the broker once its parent is gone, however it went: nothing of a test outlives it.
+# Kills the broker once its parent is gone, however it went: nothing of a test outlives it. The command line is looked at
+# only then: right after the fork it is still this script's.
 watch() {
     setsid bash -c 'tail --pid="$1" -f /dev/null & tail=$!
-        broker() { grep -qF "$3/server.properties" "/proc/$2/cmdline" 2>/dev/null; }
-        while broker "$@" && kill -0 "$tail" 2>/dev/null; do sleep 0.5; done
+        while kill -0 "$2" 2>/dev/null && kill -0 "$tail" 2>/dev/null; do sleep 0.5; done
         kill "$tail" 2>/dev/null && exit
-        broker "$@" && kill -KILL "$2"
+        grep -qF "$3/server.properties" "/proc/$2/cmdline" 2>/dev/null && kill -KILL "$2"
         rm -rf "$3"' \
         watch "$1" "$2" "$3" >/dev/null 2>&1 </dev/null &
 }
