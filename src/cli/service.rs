@@ -96,7 +96,11 @@ impl Service {
     /// One life of the pipeline: from empty state to its end.
     fn run_once(&self, plan: &Arc<Plan>, tally: &Tally, stop: &AtomicBool) -> Result<()> {
         let pipeline = &self.pipeline;
-        let sink = KafkaSink::open(&sink_config(&self.settings, pipeline))?;
+        let sink = match KafkaSink::open(&sink_config(&self.settings, pipeline)) {
+            // Nothing was begun, so nothing is left undone.
+            Err(Error::Retry(_)) if stop.load(Ordering::Relaxed) => return Ok(()),
+            sink => sink?,
+        };
         let source = KafkaSource::open(&source_config(&self.settings, pipeline, plan))?;
         self.become_state(State::Running(source.progress()));
         let metrics = self.metrics.pipeline(&pipeline.name);

@@ -11,4 +11,6 @@ mod kafka_sink;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
+mod service;
+#[cfg(test)]
 mod tidy;
