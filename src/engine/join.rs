@@ -145,14 +145,14 @@ impl JoinStage {
             return Ok((with_computed(columns, computed, plain), records));
         }
         let mut good = Vec::new();
-        for row in 0..records.len() {
+        for (row, &record) in records.iter().enumerate() {
             let one: Vec<_> = columns.iter().map(|column| column.slice(row, 1)).collect();
             match compute(&one, 1) {
                 Ok(_) => good.push(row as u32),
                 Err(error) => {
                     let of = (raw, self.plan.tables[place + 1].topic.as_str());
                     let into = (&mut outcome.dead_letters, &mut outcome.report);
-                    self.rejection.reject(of, records[row] as usize, None, (Stage::Sql, error), into)?;
+                    self.rejection.reject(of, record as usize, None, (Stage::Sql, error), into)?;
                 }
             }
         }

@@ -173,7 +173,7 @@ impl Binder<'_> {
         scope: &mut Scope,
         ctes: &Ctes<'q>,
     ) -> Option<()> {
-        let Some((left, constraint)) = super::join_clause::accepted(join, &mut self.mistakes) else { return None };
+        let (left, constraint) = super::join_clause::accepted(join, &mut self.mistakes)?;
         let (right, residual) = self.joined(&join.relation, ctes)?;
         let instance = Instance(self.bound.instances.len() - 1);
         let alias = right.columns.first().map(|column| column.relation.clone()).unwrap_or_default();
