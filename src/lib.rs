@@ -1,4 +1,21 @@
-//! KaflowSQL: SQL joins over Kafka topics.
+//! KaflowSQL: SQL joins over Kafka topics, one YAML file and one binary. The life of a batch:
+//!
+//! 0. At start-up, `config::load_pipeline` reads the YAML, and `plan::plan` turns its SQL into a chain of look-ups with
+//!    compiled expressions. Nothing below decides what could be decided there.
+//! 1. A [`source`] gives a [`batch::Cut`]: dimension records first, then the driving table's. Kafka, files and memory
+//!    are alike from here on. `engine::run` moves cuts from stage to stage, each on its thread.
+//! 2. `engine::DecodeStage` turns bytes into Arrow columns, only those that the query uses ([`decode`]); a record that
+//!    can't be read is put aside, alone.
+//! 3. `engine::JoinStage` applies dimension rows to [`state`]: Arrow chunks behind an index of 256 shards by xxhash64
+//!    ([`shard`]).
+//! 4. It then runs the driving rows through the look-ups ([`join`]): keys are hashed, indexes probed, residuals asked;
+//!    rows are references until an expression wants a column.
+//! 5. WHERE and SELECT are evaluated on the joined rows ([`expression`]); rows that fail are found by halving.
+//! 6. Result rows become bytes ([`encode`]).
+//! 7. `commit::Commit` writes them to the [`sink`], waits until they have arrived, and only then lets the source
+//!    remember how far it was read.
+//!
+//! [`cli`] has the verbs, [`serve`] and [`telemetry`] show what happens.
 
 pub mod batch;
 pub mod cli;
