@@ -8,9 +8,8 @@ use kaflowsql::clock::Stopwatch;
 use kaflowsql::error::{Error, Result};
 use kaflowsql::sink::Sink;
 use kaflowsql::sink::kafka::{KafkaSink, KafkaSinkConfig};
-use kaflowsql::source::cut::CutLimits;
 use kaflowsql::source::kafka::{AutoOffsetReset, KafkaSource, KafkaSourceConfig, sample};
-use kaflowsql::source::{Next, Source};
+use kaflowsql::source::{CutLimits, Next, Source};
 
 use crate::broker::{Broker, DEADLINE, Record, within_deadline};
 
