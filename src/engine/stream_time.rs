@@ -12,6 +12,15 @@ pub struct StreamTime {
     now_ms: Option<i64>,
 }
 
+/// The partition of which rows are being taken.
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    partition: i32,
+    time_ms: i64,
+    /// The least time of the other partitions that count.
+    others_ms: i64,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Partition {
     time_ms: i64,
@@ -28,32 +37,46 @@ impl StreamTime {
     /// Takes the rows of a batch, in order: (partition, time, record timestamp). Returns how many of them are late.
     pub fn advance(&mut self, rows: impl Iterator<Item = (i32, i64, i64)>, wall_ms: i64) -> u64 {
         let mut late = 0;
-        let mut current: Option<(i32, Partition)> = None;
+        let mut current: Option<Current> = None;
         for (partition, time_ms, timestamp_ms) in rows {
-            if self.now_ms.is_some_and(|now_ms| time_ms < now_ms - self.lateness_ms) {
+            if self.now_ms.is_some_and(|now_ms| time_ms < now_ms.saturating_sub(self.lateness_ms)) {
                 late += 1;
             }
             // One wrong clock must not make everybody else's rows late.
             let reached_ms = time_ms.min(timestamp_ms).min(wall_ms);
-            match &mut current {
-                Some((of, state)) if *of == partition => state.time_ms = state.time_ms.max(reached_ms),
+            let current = match &mut current {
+                Some(current) if current.partition == partition => current,
                 _ => {
                     self.settle(current.take(), wall_ms);
-                    let before_ms = self.partitions.get(&partition).map_or(i64::MIN, |state| state.time_ms);
-                    let time_ms = before_ms.max(reached_ms);
-                    current = Some((partition, Partition { time_ms, seen_ms: wall_ms }));
+                    current.insert(self.enter(partition, wall_ms))
                 }
-            }
+            };
+            current.time_ms = current.time_ms.max(reached_ms);
+            self.now_ms = self.now_ms.max(Some(current.time_ms.min(current.others_ms)));
         }
         self.settle(current, wall_ms);
         late
     }
 
-    fn settle(&mut self, done: Option<(i32, Partition)>, wall_ms: i64) {
-        let Some((partition, state)) = done else { return };
-        self.partitions.insert(partition, state);
-        let active = self.partitions.values().filter(|state| wall_ms - state.seen_ms <= self.idle_timeout_ms);
-        self.now_ms = self.now_ms.max(active.map(|state| state.time_ms).min());
+    /// The stream time, ms since the epoch; `None` before the first row.
+    #[cfg(test)]
+    pub fn now_ms(&self) -> Option<i64> {
+        self.now_ms
+    }
+
+    fn enter(&self, partition: i32, wall_ms: i64) -> Current {
+        let is_active = |state: &Partition| wall_ms - state.seen_ms <= self.idle_timeout_ms;
+        let others = self.partitions.iter().filter(|(of, state)| **of != partition && is_active(state));
+        Current {
+            partition,
+            time_ms: self.partitions.get(&partition).map_or(i64::MIN, |state| state.time_ms),
+            others_ms: others.map(|(_, state)| state.time_ms).min().unwrap_or(i64::MAX),
+        }
+    }
+
+    fn settle(&mut self, done: Option<Current>, wall_ms: i64) {
+        let Some(Current { partition, time_ms, .. }) = done else { return };
+        self.partitions.insert(partition, Partition { time_ms, seen_ms: wall_ms });
     }
 }
 
@@ -69,10 +92,10 @@ mod tests {
     fn the_slowest_partition_counts() {
         let mut time = StreamTime::new(0, 30_000);
         time.advance([on_time(0, 100), on_time(1, 50)].into_iter(), 1_000);
-        assert_eq!(time.now_ms, Some(100), "partition 1 had not been seen when partition 0 was done");
+        assert_eq!(time.now_ms(), Some(100), "partition 1 had not been seen when partition 0 was done");
         let mut time = StreamTime::new(0, 30_000);
         time.advance([on_time(1, 50), on_time(0, 100)].into_iter(), 1_000);
-        assert_eq!(time.now_ms, Some(50));
+        assert_eq!(time.now_ms(), Some(50));
     }
 
     #[test]
@@ -80,15 +103,16 @@ mod tests {
         let mut time = StreamTime::new(10, 30_000);
         assert_eq!(time.advance([on_time(0, 100)].into_iter(), 1_000), 0);
         assert_eq!(time.advance([on_time(0, 90), on_time(0, 89)].into_iter(), 1_000), 1);
+        assert_eq!(time.advance([on_time(0, 200), on_time(0, 189)].into_iter(), 1_000), 1, "also in one batch");
     }
 
     #[test]
     fn a_wrong_clock_advances_nothing() {
         let mut time = StreamTime::new(0, 30_000);
         time.advance([(0, 900, 100)].into_iter(), 1_000);
-        assert_eq!(time.now_ms, Some(100), "a row advances to its record's timestamp at most");
+        assert_eq!(time.now_ms(), Some(100), "a row advances to its record's timestamp at most");
         time.advance([(0, 5_000, 5_000)].into_iter(), 1_000);
-        assert_eq!(time.now_ms, Some(1_000), "and never beyond the wall clock");
+        assert_eq!(time.now_ms(), Some(1_000), "and never beyond the wall clock");
     }
 
     #[test]
@@ -96,8 +120,8 @@ mod tests {
         let mut time = StreamTime::new(0, 30);
         time.advance([on_time(1, 50), on_time(0, 60)].into_iter(), 100);
         time.advance([on_time(0, 90)].into_iter(), 120);
-        assert_eq!(time.now_ms, Some(50));
+        assert_eq!(time.now_ms(), Some(50));
         time.advance([on_time(0, 95)].into_iter(), 131);
-        assert_eq!(time.now_ms, Some(95));
+        assert_eq!(time.now_ms(), Some(95));
     }
 }

@@ -89,6 +89,11 @@ impl<'a> Joined<'a> {
         self.refs.push(refs);
     }
 
+    /// Whether this look-up is done.
+    pub fn has_looked_up(&self, lookup: usize) -> bool {
+        lookup < self.refs.len()
+    }
+
     /// Sets a column that is made, not gathered.
     pub fn set(&mut self, number: usize, column: ArrayRef) {
         self.gathered[number] = Some(column);

@@ -14,9 +14,7 @@ pub(super) fn look_up(
     dimension: &DimensionTable,
     matches: &mut Matches,
 ) -> Result<usize, String> {
-    let keys = lookup.keys.iter().map(|key| joined.evaluate(key)).collect::<Result<Vec<_>, _>>()?;
-    matches.clear();
-    dimension.probe(lookup.index, &keys, matches);
+    probe(joined, lookup, dimension, matches)?;
     if let Some(residual) = &lookup.residual
         && !matches.rows.is_empty()
     {
@@ -45,6 +43,37 @@ pub(super) fn look_up(
     }
     joined.push_lookup(matches.refs.clone());
     Ok(hits)
+}
+
+/// What the key of the one row of `joined` finds, each candidate as a row of its own; the residual is not asked.
+///
+/// # Errors
+/// When a key fails.
+pub(super) fn candidates<'a>(
+    joined: &mut Joined<'a>,
+    lookup: &Lookup,
+    dimension: &DimensionTable,
+    matches: &mut Matches,
+) -> Result<Vec<Joined<'a>>, String> {
+    probe(joined, lookup, dimension, matches)?;
+    let candidate = |&found: &RowRef| {
+        let mut candidate = joined.clone();
+        candidate.push_lookup(vec![found]);
+        candidate
+    };
+    Ok(matches.refs.iter().map(candidate).collect())
+}
+
+fn probe(
+    joined: &mut Joined<'_>,
+    lookup: &Lookup,
+    dimension: &DimensionTable,
+    matches: &mut Matches,
+) -> Result<(), String> {
+    let keys = lookup.keys.iter().map(|key| joined.evaluate(key)).collect::<Result<Vec<_>, _>>()?;
+    matches.clear();
+    dimension.probe(lookup.index, &keys, matches);
+    Ok(())
 }
 
 fn retain<T: Copy>(all: &mut Vec<T>, held: &[bool]) {

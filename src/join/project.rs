@@ -39,11 +39,16 @@ fn outputs(joined: &mut Joined<'_>, plan: &Plan, conditions: &[&Expression]) -> 
     plan.outputs.iter().map(|output| joined.evaluate(&output.expression)).collect()
 }
 
-/// The one row of `joined`, as far as its columns can be had.
-fn failure(mut joined: Joined<'_>, plan: &Plan, error: String) -> Failure {
+/// The one row of `joined`, as far as it is joined and its columns can be had.
+pub(super) fn failure(mut joined: Joined<'_>, plan: &Plan, error: String) -> Failure {
     let mut columns = Vec::new();
     for (number, source) in plan.columns.iter().enumerate() {
-        if matches!(source, ColumnSource::Driving(_) | ColumnSource::Dimension { .. })
+        let is_there = match source {
+            ColumnSource::Driving(_) => true,
+            ColumnSource::Dimension { lookup, .. } => joined.has_looked_up(*lookup),
+            _ => false,
+        };
+        if is_there
             && let Ok(column) = joined.column(number)
         {
             columns.push((plan.names[number].clone(), column));

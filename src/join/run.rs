@@ -6,13 +6,12 @@ use arrow::array::ArrayRef;
 use arrow::compute::concat;
 
 use super::joined::Joined;
-use super::lookup::look_up;
-use super::project::project;
+use super::lookup::{candidates, look_up};
+use super::project::{failure, project};
 use crate::clock::Stopwatch;
-use crate::encode::row_json;
 use crate::expression::Expression;
 use crate::plan::Plan;
-use crate::state::{DimensionTable, Matches};
+use crate::state::{DimensionTable, Matches, RowRef};
 
 /// Result rows, in order, and what failed.
 #[derive(Debug, Default)]
@@ -110,7 +109,7 @@ impl Joiner {
         }
         let watch = Stopwatch::start();
         let mut attempt = joined.clone();
-        match self.look_ups(plan, dimensions, &mut attempt, true) {
+        match self.look_ups(plan, dimensions, &mut attempt) {
             Ok(counts) => {
                 for (total, count) in results.lookups.iter_mut().zip(counts) {
                     total.probed += count.probed;
@@ -124,7 +123,7 @@ impl Joiner {
                 project(attempt, plan, &conditions, results);
                 results.timings.sql += watch.elapsed();
             }
-            Err(_) if rows == 1 => self.one(plan, dimensions, joined, results),
+            Err(_) if rows == 1 => self.one(plan, dimensions, joined, 0, results),
             Err(_) => {
                 let rows = rows as u32;
                 for half in [0..rows / 2, rows / 2..rows] {
@@ -136,26 +135,48 @@ impl Joiner {
         }
     }
 
-    /// A single driving row for which something failed: it has failed only if a result row would have come of it, so
-    /// its condition is asked after the joins.
-    fn one(&mut self, plan: &Plan, dimensions: &[DimensionTable], joined: Joined<'_>, results: &mut Results) {
-        let mut attempt = joined.clone();
-        match self.look_ups(plan, dimensions, &mut attempt, false) {
-            Ok(_) => {
-                let conditions: Vec<_> = plan.condition.iter().chain(&plan.driving_condition).collect();
-                project(attempt, plan, &conditions, results);
+    /// A single row for which something failed, from look-up `next` on, one combination at a time: only what fails is
+    /// lost. It has failed only if a result row would have come of it, so its condition is asked after the joins.
+    fn one(
+        &mut self,
+        plan: &Plan,
+        dimensions: &[DimensionTable],
+        mut joined: Joined<'_>,
+        next: usize,
+        results: &mut Results,
+    ) {
+        let Some(lookup) = plan.lookups.get(next) else {
+            let conditions: Vec<_> = plan.condition.iter().chain(&plan.driving_condition).collect();
+            return project(joined, plan, &conditions, results);
+        };
+        let found = match candidates(&mut joined, lookup, &dimensions[lookup.dimension], &mut self.matches) {
+            Ok(found) => found,
+            Err(error) => return results.failures.push(failure(joined, plan, error)),
+        };
+        let (mut held, mut failed) = (0, 0);
+        for mut candidate in found {
+            let holds = match &lookup.residual {
+                Some(residual) => candidate.evaluate_condition(residual).map(|mask| mask.value(0)),
+                None => Ok(true),
+            };
+            match holds {
+                Ok(true) => {
+                    held += 1;
+                    self.one(plan, dimensions, candidate, next + 1, results);
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    failed += 1;
+                    results.failures.push(failure(candidate, plan, error));
+                }
             }
-            Err(error) => {
-                let mut joined = joined;
-                let driving_row = joined.driving_row(0);
-                let driving = plan.columns.iter().enumerate().filter_map(|(number, source)| {
-                    let is_driving = matches!(source, crate::plan::ColumnSource::Driving(_));
-                    let column = is_driving.then(|| joined.column(number).ok()).flatten()?;
-                    Some((plan.names[number].clone(), column))
-                });
-                let row = row_json(&driving.collect::<Vec<_>>(), 0);
-                results.failures.push(Failure { driving_row, row, error });
-            }
+        }
+        results.lookups[next].probed += 1;
+        results.lookups[next].hit += usize::from(held > 0);
+        // Whether LEFT finds nothing is not known where a candidate has failed.
+        if lookup.left && held + failed == 0 {
+            joined.push_lookup(vec![RowRef::NULL]);
+            self.one(plan, dimensions, joined, next + 1, results);
         }
     }
 
@@ -164,9 +185,8 @@ impl Joiner {
         plan: &Plan,
         dimensions: &[DimensionTable],
         joined: &mut Joined<'_>,
-        condition_first: bool,
     ) -> Result<Vec<LookupCount>, String> {
-        if let Some(condition) = plan.driving_condition.as_ref().filter(|_| condition_first) {
+        if let Some(condition) = &plan.driving_condition {
             let mask = joined.evaluate_condition(condition)?;
             joined.keep(&mask);
         }

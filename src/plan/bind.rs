@@ -372,6 +372,9 @@ impl Binder<'_> {
     }
 
     fn select_list(&mut self, select: &Select, scope: &Scope, clause: Clause) -> Option<Vec<Output>> {
+        if select.projection.is_empty() {
+            self.mistake(select.span(), "the query selects nothing", "name columns behind SELECT, or write `*`");
+        }
         let mut outputs = Vec::new();
         for item in &select.projection {
             match star::item(item, scope, &mut self.mistakes) {

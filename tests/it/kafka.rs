@@ -6,9 +6,8 @@ use std::time::Duration;
 use kaflowsql::batch::{Cut, Position, RawBatch, TableId};
 use kaflowsql::clock::Stopwatch;
 use kaflowsql::error::Error;
-use kaflowsql::source::CutLimits;
 use kaflowsql::source::kafka::{AutoOffsetReset, KafkaSource, KafkaSourceConfig, sample};
-use kaflowsql::source::{Next, Source};
+use kaflowsql::source::{CutLimits, Next, Source};
 
 use crate::broker::{Broker, DEADLINE, Record, within_deadline};
 

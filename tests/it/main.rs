@@ -3,11 +3,17 @@
 #[cfg(test)]
 mod broker;
 #[cfg(test)]
+mod joins;
+#[cfg(test)]
 mod kafka;
 #[cfg(test)]
 mod kafka_mock;
 #[cfg(test)]
 mod kafka_sink;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
