@@ -142,7 +142,11 @@ fn watch(
     };
     let results = with_progress(show, || {
         thread::scope(|scope| {
-            let running = scope.spawn(|| service.run(stop));
+            let running = scope.spawn(|| {
+                let result = service.run(stop);
+                stop.store(true, Ordering::Relaxed);
+                result
+            });
             let replaying = scope.spawn(|| {
                 // Events that wait for the dimensions to be loaded would be no measure of latency.
                 while !service.readiness().ready && !stop.load(Ordering::Relaxed) {
