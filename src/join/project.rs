@@ -48,9 +48,7 @@ pub(super) fn failure(mut joined: Joined<'_>, plan: &Plan, error: String) -> Fai
             ColumnSource::Dimension { lookup, .. } => joined.has_looked_up(*lookup),
             _ => false,
         };
-        if is_there
-            && let Ok(column) = joined.column(number)
-        {
+        if is_there && let Ok(column) = joined.column(number) {
             columns.push((plan.names[number].clone(), column));
         }
     }

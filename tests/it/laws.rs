@@ -245,12 +245,13 @@ fn one_bad_record_changes_nothing_for_the_good_ones() {
     let planned = Planned::of(CALM_PIPELINE);
     let table = prop_oneof![Just("events"), Just("users"), Just("shops")];
     let bad = table.prop_flat_map(|table| (Just(table), garbage(first_field(table))));
-    let (rows, _) = check(400, (history(), (any::<Index>(), any::<Index>()), bad), |(cuts, place, (table, garbage))| {
-        let cuts: Vec<Vec<Record>> = cuts.iter().map(|cut| records(cut)).collect();
-        let good = run(&planned, &cuts);
-        expect_spoiled(&good, run(&planned, &spoiled(&cuts, place, table, &garbage)), table, &garbage)?;
-        Ok((good.results.len(), 0))
-    });
+    let (rows, _) =
+        check(400, (history(), (any::<Index>(), any::<Index>()), bad), |(cuts, place, (table, garbage))| {
+            let cuts: Vec<Vec<Record>> = cuts.iter().map(|cut| records(cut)).collect();
+            let good = run(&planned, &cuts);
+            expect_spoiled(&good, run(&planned, &spoiled(&cuts, place, table, &garbage)), table, &garbage)?;
+            Ok((good.results.len(), 0))
+        });
     assert!(rows > 1000, "{rows} rows prove little");
 }
 

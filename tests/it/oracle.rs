@@ -74,7 +74,8 @@ fn shown(cuts: &[Vec<Step>], declared: bool) -> String {
             text.push_str("cut\n");
             continue;
         };
-        let bytes = |bytes: &Option<Vec<u8>>| String::from_utf8_lossy(bytes.as_deref().unwrap_or(b"(none)")).into_owned();
+        let bytes =
+            |bytes: &Option<Vec<u8>>| String::from_utf8_lossy(bytes.as_deref().unwrap_or(b"(none)")).into_owned();
         let (key, value) = (bytes(&record.key), bytes(&record.value));
         text.push_str(&format!("{} key={key} partition={} {value}\n", record.table, record.partition));
     }

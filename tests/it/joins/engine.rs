@@ -182,6 +182,14 @@ impl Came {
         self.dead_letters.extend(outcome.dead_letters);
         self.reports.push(outcome.report);
     }
+
+    /// Late rows, tombstones, and rejected records and rows of all cuts.
+    pub fn counts(&self) -> [u64; 3] {
+        let reports = self.reports.iter().map(|report| {
+            [report.late, report.tombstones.iter().sum(), report.rejected.iter().map(|(_, count)| count).sum()]
+        });
+        reports.fold([0; 3], |all, one| std::array::from_fn(|place| all[place] + one[place]))
+    }
 }
 
 /// The result rows of a cut, in order.

@@ -66,11 +66,7 @@ impl Script {
         text
     }
 
-    fn start<'c>(
-        &self,
-        yaml: &str,
-        commands: impl Iterator<Item = &'c Command>,
-    ) -> Result<(Pipeline, Engine), String> {
+    fn start<'c>(&self, yaml: &str, commands: impl Iterator<Item = &'c Command>) -> Result<(Pipeline, Engine), String> {
         let samples = samples(commands);
         let planned = Planned::read(yaml, &samples)?;
         let engine = Engine::new(&planned);
@@ -129,11 +125,16 @@ impl Script {
     fn record(&self, text: &str, number: usize, has_value: bool) -> Record {
         let (table, mut rest) = text.split_once(' ').unwrap_or((text, ""));
         let mut record = Record { table: table.to_string(), timestamp_ms: i64::MIN, ..Record::default() };
-        while let Some((name, _)) = rest.split_once('=').filter(|(name, _)| name.bytes().all(|it| it.is_ascii_lowercase())) {
+        while let Some((name, _)) =
+            rest.split_once('=').filter(|(name, _)| name.bytes().all(|it| it.is_ascii_lowercase()))
+        {
             let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
             let value = &word[name.len() + 1..];
             match name {
-                "key" => record.key = Some(value.strip_prefix("@hex:").map_or_else(|| value.as_bytes().to_vec(), bytes_of_hex)),
+                "key" => {
+                    record.key =
+                        Some(value.strip_prefix("@hex:").map_or_else(|| value.as_bytes().to_vec(), bytes_of_hex))
+                }
                 "at" => record.timestamp_ms = START_MS + milliseconds(value),
                 "partition" => record.partition = value.parse().expect("a partition is a number"),
                 "header" => {
@@ -144,7 +145,12 @@ impl Script {
             }
             rest = after;
         }
-        assert_eq!(has_value, !rest.is_empty(), "{}:{number}: `{text}`: a tombstone has no value, others have", self.file);
+        assert_eq!(
+            has_value,
+            !rest.is_empty(),
+            "{}:{number}: `{text}`: a tombstone has no value, others have",
+            self.file
+        );
         record.value = has_value.then(|| value_of(rest));
         record
     }
@@ -264,7 +270,8 @@ fn shown_bytes(bytes: Option<&[u8]>) -> String {
 
 fn shown_letter(letter: &DeadLetter) -> String {
     let DeadLetter { key, value, headers, topic, partition, offset, timestamp, stage, error } = letter;
-    let headers: Vec<_> = headers.iter().map(|(name, value)| format!(" {name}:{}", shown_bytes(value.as_deref()))).collect();
+    let headers: Vec<_> =
+        headers.iter().map(|(name, value)| format!(" {name}:{}", shown_bytes(value.as_deref()))).collect();
     format!(
         "dead letter ({}) {topic} {partition}@{offset} at {}s, key {}, value {}{}\n  {}",
         stage.name(),

@@ -31,7 +31,11 @@ pub fn garbage_below(bytes_max: usize, field: &str) -> Vec<Garbage> {
     add("truncated JSON that ends with a brace", object(r#"{"FIELD":null,"other":{"a":1}"#), "expected");
     let (open, close) = ("[".repeat(10_000), "]".repeat(10_000));
     add("10 000 levels of nesting", object(&format!(r#"{{"FIELD":null,"other":{open}{close}}}"#)), "expected");
-    add("10 000 levels of objects", object(&format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000))), "expected");
+    add(
+        "10 000 levels of objects",
+        object(&format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000))),
+        "expected",
+    );
     add("a record of many bytes", object(&format!(r#"{{"FIELD":"{}"}}"#, "x".repeat(bytes_max))), "max_record_bytes");
     add("a list in place of a value", object(r#"{"FIELD":["u1"]}"#), "field `");
     add("an object in place of a value", object(r#"{"FIELD":{"FIELD":1}}"#), "field `");
@@ -49,8 +53,11 @@ pub fn garbage_below(bytes_max: usize, field: &str) -> Vec<Garbage> {
 pub fn garbage(field: &'static str) -> impl Strategy<Value = Garbage> {
     let kinds = prop::sample::select(garbage_below(2_000_000, field));
     let whole = br#"{"id":1,"uid":"u1","a":"u2","b":null,"n":1,"team":"t1","level":2,"next":"u3","name":"x"}"#;
-    let truncated = (1..whole.len())
-        .prop_map(|length| Garbage { what: "a record cut off", value: whole[..length].to_vec(), reason: "expected" });
+    let truncated = (1..whole.len()).prop_map(|length| Garbage {
+        what: "a record cut off",
+        value: whole[..length].to_vec(),
+        reason: "expected",
+    });
     let random = vec(any::<u8>(), 1..200)
         .prop_filter("not JSON", |bytes| serde_json::from_slice::<serde_json::Value>(bytes).is_err())
         .prop_map(|value| Garbage { what: "random bytes", value, reason: "expected" });

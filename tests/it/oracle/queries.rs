@@ -183,9 +183,7 @@ fn several_dimensions() -> Vec<(&'static str, Query)> {
                     inner("users", |rows, user| equal(&rows[0]["b"], &user["team"])),
                 ],
                 condition: any,
-                select: |rows| {
-                    json!({"id": rows[0]["id"], "x": rows[1]["name"], "y": rows[2]["name"], "z": rows[3]["name"]})
-                },
+                select: |rows| json!({"id": rows[0]["id"], "x": rows[1]["name"], "y": rows[2]["name"], "z": rows[3]["name"]}),
             },
         ),
     ]
