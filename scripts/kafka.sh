@@ -8,6 +8,7 @@
 #   scripts/kafka.sh stop DIR          stop it, as SIGTERM would
 #   scripts/kafka.sh kill DIR          stop it, as a power cut would
 #   scripts/kafka.sh read BROKER TOPIC print every record that a read_committed Java client sees, one JSON object a line
+#   scripts/kafka.sh write BROKER TOPIC FILE PARTITIONS   create a topic and write the lines of a file to it
 #
 # Exit codes: 0 done, 1 failed, 2 wrong usage, 3 Maven or Java 17 is missing.
 set -euo pipefail
@@ -16,7 +17,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 pom=$here/kafka/pom.xml
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kaflowsql/kafka
 # What another version of these files fetched is left alone.
-version=$(cat "$pom" "$here/kafka/Read.java" "$here/kafka.sh" | cksum | cut -d' ' -f1)
+version=$(cat "$pom" "$here"/kafka/*.java "$here/kafka.sh" | cksum | cut -d' ' -f1)
 home=$cache/$version
 
 missing() {
@@ -47,7 +48,7 @@ fetch() {
         echo "kafka.sh: fetching Apache Kafka into $home" >&2
         mvn -q -B -f "$pom" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
             -DincludeScope=runtime -DoutputDirectory="$home/lib" >&2
-        javac -cp "$home/lib/*" -d "$home/tools" "$here/kafka/Read.java"
+        javac -cp "$home/lib/*" -d "$home/tools" "$here"/kafka/*.java
         format_template
         touch "$home/complete"
     fi
@@ -168,13 +169,13 @@ start() {
     exit 1
 }
 
-# Kills the broker once its parent is gone, however it went: nothing of a test outlives it.
+# Kills the broker once its parent is gone, however it went: nothing of a test outlives it. The command line is looked at
+# only then: right after the fork it is still this script's.
 watch() {
     setsid bash -c 'tail --pid="$1" -f /dev/null & tail=$!
-        broker() { grep -qF "$3/server.properties" "/proc/$2/cmdline" 2>/dev/null; }
-        while broker "$@" && kill -0 "$tail" 2>/dev/null; do sleep 0.5; done
+        while kill -0 "$2" 2>/dev/null && kill -0 "$tail" 2>/dev/null; do sleep 0.5; done
         kill "$tail" 2>/dev/null && exit
-        broker "$@" && kill -KILL "$2"
+        grep -qF "$3/server.properties" "/proc/$2/cmdline" 2>/dev/null && kill -KILL "$2"
         rm -rf "$3"' \
         watch "$1" "$2" "$3" >/dev/null 2>&1 </dev/null &
 }
@@ -193,6 +194,13 @@ end() {
     rm -f "$dir/pid"
 }
 
+# client CLASS ARGUMENT …: one of the small programs beside this script.
+client() {
+    fetch
+    exec java -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=error \
+        -cp "$home/lib/*:$home/tools" "$@"
+}
+
 usage() {
     sed -n '2,/^set /p' "${BASH_SOURCE[0]}" | sed -n 's/^# \{0,1\}//p' >&2
     exit 2
@@ -203,10 +211,7 @@ case "${1:-} $#" in
 "start 2" | "start 3") start "$2" "${3:-}" ;;
 "stop 2") end "$2" TERM ;;
 "kill 2") end "$2" KILL ;;
-"read 3")
-    fetch
-    exec java -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=error \
-        -cp "$home/lib/*:$home/tools" Read "$2" "$3"
-    ;;
+"read 3") client Read "$2" "$3" ;;
+"write 5") client Write "$2" "$3" "$4" "$5" ;;
 *) usage ;;
 esac

@@ -2,7 +2,8 @@
 # The year: all 336 776 flights of 2013 through a pipeline, and DuckDB's answer beside it, row for row.
 #
 #   scripts/year.sh                  pipelines/flights.yaml and weather.yaml through `kaflowsql invoke` ($KAFLOWSQL, else
-#                                    a release build), with rows/s and peak memory
+#                                    a release build), with rows/s and peak memory, then flights.yaml through a real
+#                                    Kafka, 4 partitions a topic
 #   scripts/year.sh PIPELINE FILE    compares what another run of PIPELINE wrote, through Kafka say
 #   scripts/year.sh --where          prints the folder of the year's topics, after making it
 #
@@ -43,6 +44,12 @@ invoke() {
     scripts/measure.py --rows "$flights" "$KAFLOWSQL" invoke "$1" "${inputs[@]}" --output "$2"
 }
 
+through_kafka() {
+    rm -f "$2"
+    inputs_of "$1"
+    scripts/through_kafka.py "$1" "${inputs[@]}" --output "$2" --binary "$KAFLOWSQL"
+}
+
 compare() {
     inputs_of "$1"
     scripts/oracle.py "$1" "${inputs[@]}" --output "$year/expected.ndjson"
@@ -64,6 +71,9 @@ elif [ $# = 0 ]; then
         invoke "$pipeline" "$year/actual.ndjson"
         compare "$pipeline" "$year/actual.ndjson"
     done
+    echo "year.sh: pipelines/flights.yaml through Kafka"
+    through_kafka pipelines/flights.yaml "$year/actual.ndjson"
+    compare pipelines/flights.yaml "$year/actual.ndjson"
 else
     echo "usage: scripts/year.sh [PIPELINE FILE | --where]" >&2
     exit 2

@@ -5,6 +5,8 @@ use std::time::Duration;
 use arrow::array::ArrayRef;
 use arrow::buffer::Buffer;
 
+use crate::clock::Stopwatch;
+
 /// A table of the pipeline: its place in `Plan::tables`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TableId(pub u32);
@@ -286,6 +288,8 @@ pub struct Outcome {
 /// What happened to a cut: figures for metrics, never for what comes out.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
+    /// Since when the cut is under way; unknown where stages are called one by one.
+    pub since: Option<Stopwatch>,
     /// Records that were read, by table.
     pub records: Vec<u64>,
     /// Bytes of their values, by table.
@@ -296,6 +300,8 @@ pub struct Report {
     pub late: u64,
     /// For each look-up of the query: rows that probed, and rows that found something.
     pub lookups: Vec<(u64, u64)>,
+    /// Driving rows that were joined, and those of them that found a match in every table.
+    pub joined: (u64, u64),
     /// Result rows.
     pub emitted: u64,
     /// Rejected records and rows, by stage, whether they became dead letters or were skipped.

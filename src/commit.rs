@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::batch::{Outcome, Position, Report, TableId};
 use crate::clock::Stopwatch;
@@ -20,8 +21,8 @@ pub struct Commit {
 
 /// Told of every outcome that arrived.
 pub trait Observer: Send {
-    /// An outcome was acknowledged; `produce` is how long that took.
-    fn committed(&mut self, report: &Report, dead_letters: u64, produce: std::time::Duration);
+    /// An outcome was acknowledged, which took `produce`, and remembered, which took `commit`.
+    fn committed(&mut self, report: &Report, produce: Duration, commit: Duration);
 }
 
 impl Commit {
@@ -43,11 +44,12 @@ impl Commit {
             self.sink.write_dead_letters(&outcome.dead_letters)?;
         }
         self.sink.flush()?;
+        let produce = watch.elapsed();
         for position in &outcome.positions {
             self.reached.insert((position.table, position.partition), position.offset);
         }
         self.committer.commit(&outcome.positions, false)?;
-        self.observer.committed(&outcome.report, outcome.dead_letters.len() as u64, watch.elapsed());
+        self.observer.committed(&outcome.report, produce, watch.elapsed().saturating_sub(produce));
         Ok(())
     }
 

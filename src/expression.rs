@@ -40,7 +40,14 @@ impl Expression {
             .map_err(|error| error.strip_backtrace())?;
         let data_type = physical.data_type(&schema).map_err(|error| error.strip_backtrace())?;
         let is_column = physical.downcast_ref::<Column>().is_some();
-        Ok(Self { inputs: columns.iter().map(|(number, ..)| *number).collect(), schema, physical, is_column, data_type, text })
+        Ok(Self {
+            inputs: columns.iter().map(|(number, ..)| *number).collect(),
+            schema,
+            physical,
+            is_column,
+            data_type,
+            text,
+        })
     }
 
     /// The numbers of the columns that it reads.

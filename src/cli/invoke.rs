@@ -32,7 +32,8 @@ pub(super) fn invoke(arguments: &InvokeArguments) -> Result<()> {
         table.max_future_ms = i64::MAX;
     }
     let plan = Arc::new(plan);
-    let source = FileSource::new(file_inputs(inputs, &plan.tables)?, pipeline.batch.max_records, pipeline.batch.max_bytes)?;
+    let source =
+        FileSource::new(file_inputs(inputs, &plan.tables)?, pipeline.batch.max_records, pipeline.batch.max_bytes)?;
     let progress = source.progress();
     let results = arguments.output.as_deref().map_or_else(|| Ok(Output::stdout()), Output::create)?;
     let letters = arguments.dead_letters.as_deref().map(Output::create).transpose()?;
@@ -58,9 +59,10 @@ type Inputs = BTreeMap<String, Vec<PathBuf>>;
 fn inputs(arguments: &[String]) -> Result<Inputs> {
     let mut inputs = Inputs::new();
     for argument in arguments {
-        let (name, path) = argument.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty()).ok_or_else(
-            || Error::Mistake(format!("--input {argument}: expected TOPIC=FILE, as in --input users=users.ndjson")),
-        )?;
+        let (name, path) =
+            argument.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty()).ok_or_else(|| {
+                Error::Mistake(format!("--input {argument}: expected TOPIC=FILE, as in --input users=users.ndjson"))
+            })?;
         if path != "-" && !Path::new(path).is_file() {
             return Err(Error::Mistake(format!("--input {argument}: there is no file {path}")));
         }

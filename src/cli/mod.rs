@@ -7,9 +7,12 @@ mod infer;
 mod invoke;
 mod kafka;
 mod load;
+mod observe;
 mod progress;
 mod run;
 mod sample;
+mod service;
+mod stop;
 mod tally;
 mod validate;
 

@@ -10,7 +10,7 @@ use crate::commit::Observer;
 use crate::plan::Plan;
 
 /// What a run did so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     /// Records of the driving table.
     pub(super) events: u64,
@@ -51,7 +51,7 @@ impl Tally {
 }
 
 impl Observer for Tally {
-    fn committed(&mut self, report: &Report, _dead_letters: u64, _produce: Duration) {
+    fn committed(&mut self, report: &Report, _produce: Duration, _commit: Duration) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.events += report.records.first().copied().unwrap_or_default();
         counts.dimension_records += report.records.iter().skip(1).sum::<u64>();

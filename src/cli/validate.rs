@@ -29,7 +29,8 @@ pub(super) fn validate(arguments: &ValidateArguments) -> Result<()> {
         let all: Vec<Value> =
             found.iter().flat_map(|mistakes| mistakes.to_json().as_array().cloned().unwrap_or_default()).collect();
         let text = serde_json::to_string_pretty(&all).expect("BUG: a report can't be written as JSON");
-        writeln!(std::io::stdout(), "{text}").map_err(|error| Error::Stop(format!("can't write to stdout: {error}")))?;
+        writeln!(std::io::stdout(), "{text}")
+            .map_err(|error| Error::Stop(format!("can't write to stdout: {error}")))?;
     } else {
         for mistakes in &found {
             eprintln!("{}", mistakes.render(std::io::stderr().is_terminal()));

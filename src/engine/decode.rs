@@ -58,8 +58,7 @@ impl DecodeStage {
     pub fn decode(&mut self, cut: Cut) -> Result<DecodedCut> {
         let tables = self.plan.tables.len();
         let counts = || vec![0; tables];
-        let mut report =
-            Report { records: counts(), bytes: counts(), tombstones: counts(), ..Report::default() };
+        let mut report = Report { records: counts(), bytes: counts(), tombstones: counts(), ..Report::default() };
         let mut dead_letters = Vec::new();
         let mut batches = Vec::with_capacity(cut.batches.len());
         let watch = Stopwatch::start();

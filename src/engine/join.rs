@@ -96,7 +96,8 @@ impl JoinStage {
             each.map(|record| (raw.partitions[record], raw.timestamps[record])).unzip()
         };
         let (partitions, timestamps) = of(&records);
-        let upserts = Upserts { columns: &columns, records: &records, partitions: &partitions, timestamps: &timestamps };
+        let upserts =
+            Upserts { columns: &columns, records: &records, partitions: &partitions, timestamps: &timestamps };
         let (partitions, timestamps) = of(&rows.tombstones);
         let tombstones = Tombstones {
             identity: &rows.tombstone_identity,
@@ -105,6 +106,12 @@ impl JoinStage {
             timestamps: &timestamps,
         };
         let applied = self.dimensions[place].apply(upserts, tombstones);
+        for &record in &applied.without_identity {
+            let of = (&raw, self.plan.tables[place + 1].topic.as_str());
+            let why = (Stage::Decode, "the record lacks the identity's key".to_string());
+            let into = (&mut outcome.dead_letters, &mut outcome.report);
+            self.rejection.reject(of, record as usize, None, why, into)?;
+        }
         if applied.conflicts > 0 {
             tracing::warn!(
                 dimension = self.plan.tables[place + 1].name,
@@ -159,9 +166,11 @@ impl JoinStage {
     fn drive(&mut self, table: DecodedTable, now_ms: i64, outcome: &mut Outcome) -> Result<()> {
         let DecodedTable { raw, rows, .. } = table;
         let report = &mut outcome.report;
-        let times = rows.records.iter().zip(&rows.times).map(|(&record, &time_ms)| {
-            (raw.partitions[record as usize], time_ms, raw.timestamps[record as usize])
-        });
+        let times = rows
+            .records
+            .iter()
+            .zip(&rows.times)
+            .map(|(&record, &time_ms)| (raw.partitions[record as usize], time_ms, raw.timestamps[record as usize]));
         report.late += self.stream_time.advance(times, now_ms);
         let now_ns = now_ms.saturating_mul(1_000_000);
         let results = self.joiner.run(&self.plan, &self.dimensions, &rows.columns, rows.rows, now_ns);
@@ -169,6 +178,8 @@ impl JoinStage {
             total.0 += found.probed as u64;
             total.1 += found.hit as u64;
         }
+        report.joined.0 += results.joined.0 as u64;
+        report.joined.1 += results.joined.1 as u64;
         report.durations.lookup += results.timings.lookup;
         report.durations.sql += results.timings.sql;
         report.emitted += results.driving_rows.len() as u64;
@@ -196,7 +207,13 @@ impl JoinStage {
         for failure in failures {
             let record = records[failure.driving_row as usize] as usize;
             let why = (Stage::Sql, failure.error.clone());
-            self.rejection.reject((raw, topic), record, Some(failure.row.clone()), why, (&mut *letters, &mut *report))?;
+            self.rejection.reject(
+                (raw, topic),
+                record,
+                Some(failure.row.clone()),
+                why,
+                (&mut *letters, &mut *report),
+            )?;
         }
         Ok(())
     }

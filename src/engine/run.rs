@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::decode::{DecodeStage, DecodedCut};
 use super::join::JoinStage;
 use crate::batch::{Cut, Outcome};
+use crate::clock::Stopwatch;
 use crate::commit::Commit;
 use crate::error::{Error, Result};
 use crate::source::{Next, Source};
@@ -31,13 +32,19 @@ pub fn run(ends: Ends, mut decode: DecodeStage, mut join: JoinStage, stop: &Atom
     let Ends { mut source, mut commit } = ends;
     // The source outlives the scope: what it closes when dropped is needed by the last commit.
     let source = source.as_mut();
-    let (to_decode, cuts) = bounded::<Cut>(WAITING_MAX);
+    let (to_decode, cuts) = bounded::<(Stopwatch, Cut)>(WAITING_MAX);
     let (to_join, decoded) = bounded::<DecodedCut>(WAITING_MAX);
     let (to_commit, outcomes) = bounded::<Outcome>(WAITING_MAX);
     thread::scope(|scope| {
         let stages = [
             spawn(scope, "read", move || read(source, &to_decode, stop)),
-            spawn(scope, "decode", move || pass(&cuts, &to_join, |cut| decode.decode(cut))),
+            spawn(scope, "decode", move || {
+                pass(&cuts, &to_join, |(since, cut)| {
+                    let mut decoded = decode.decode(cut)?;
+                    decoded.report.since = Some(since);
+                    Ok(decoded)
+                })
+            }),
             spawn(scope, "join", move || pass(&decoded, &to_commit, |cut| join.process(cut))),
         ];
         let committed = outcomes.iter().try_for_each(|outcome| commit.commit(outcome));
@@ -70,11 +77,11 @@ fn finish(stage: Stage<'_>) -> Result<()> {
     })
 }
 
-fn read(source: &mut dyn Source, to_decode: &Sender<Cut>, stop: &AtomicBool) -> Result<()> {
+fn read(source: &mut dyn Source, to_decode: &Sender<(Stopwatch, Cut)>, stop: &AtomicBool) -> Result<()> {
     while !stop.load(Ordering::Relaxed) {
         match source.next()? {
             Next::Cut(cut) => {
-                if to_decode.send(cut).is_err() {
+                if to_decode.send((Stopwatch::start(), cut)).is_err() {
                     break;
                 }
             }

@@ -49,11 +49,6 @@ impl StreamTime {
         late
     }
 
-    /// The stream time, ms since the epoch; `None` before the first row.
-    pub fn now_ms(&self) -> Option<i64> {
-        self.now_ms
-    }
-
     fn settle(&mut self, done: Option<(i32, Partition)>, wall_ms: i64) {
         let Some((partition, state)) = done else { return };
         self.partitions.insert(partition, state);
@@ -74,10 +69,10 @@ mod tests {
     fn the_slowest_partition_counts() {
         let mut time = StreamTime::new(0, 30_000);
         time.advance([on_time(0, 100), on_time(1, 50)].into_iter(), 1_000);
-        assert_eq!(time.now_ms(), Some(100), "partition 1 had not been seen when partition 0 was done");
+        assert_eq!(time.now_ms, Some(100), "partition 1 had not been seen when partition 0 was done");
         let mut time = StreamTime::new(0, 30_000);
         time.advance([on_time(1, 50), on_time(0, 100)].into_iter(), 1_000);
-        assert_eq!(time.now_ms(), Some(50));
+        assert_eq!(time.now_ms, Some(50));
     }
 
     #[test]
@@ -91,9 +86,9 @@ mod tests {
     fn a_wrong_clock_advances_nothing() {
         let mut time = StreamTime::new(0, 30_000);
         time.advance([(0, 900, 100)].into_iter(), 1_000);
-        assert_eq!(time.now_ms(), Some(100), "a row advances to its record's timestamp at most");
+        assert_eq!(time.now_ms, Some(100), "a row advances to its record's timestamp at most");
         time.advance([(0, 5_000, 5_000)].into_iter(), 1_000);
-        assert_eq!(time.now_ms(), Some(1_000), "and never beyond the wall clock");
+        assert_eq!(time.now_ms, Some(1_000), "and never beyond the wall clock");
     }
 
     #[test]
@@ -101,8 +96,8 @@ mod tests {
         let mut time = StreamTime::new(0, 30);
         time.advance([on_time(1, 50), on_time(0, 60)].into_iter(), 100);
         time.advance([on_time(0, 90)].into_iter(), 120);
-        assert_eq!(time.now_ms(), Some(50));
+        assert_eq!(time.now_ms, Some(50));
         time.advance([on_time(0, 95)].into_iter(), 131);
-        assert_eq!(time.now_ms(), Some(95));
+        assert_eq!(time.now_ms, Some(95));
     }
 }

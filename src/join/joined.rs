@@ -53,6 +53,19 @@ impl<'a> Joined<'a> {
         self.driving_rows.clone().unwrap_or_else(|| (0..self.rows as u32).collect())
     }
 
+    /// How many driving rows found a match in every look-up.
+    pub fn matched_driving_rows(&self) -> usize {
+        let mut matched = 0;
+        let mut last = None;
+        for row in 0..self.rows {
+            if self.refs.iter().all(|refs| !refs[row].is_null()) && last != Some(self.driving_row(row)) {
+                last = Some(self.driving_row(row));
+                matched += 1;
+            }
+        }
+        matched
+    }
+
     /// Row `i` is from now on what row `rows[i]` was.
     pub fn pick(&mut self, rows: &[u32]) {
         let picked = |of: &Vec<RowRef>| rows.iter().map(|&row| of[row as usize]).collect();

@@ -38,7 +38,8 @@ pub(super) fn look_up(
     if lookup.left && hits < joined.rows() {
         fill_misses(joined.rows(), matches);
     }
-    let unchanged = matches.rows.len() == joined.rows() && (hits == joined.rows() || lookup.left && is_range(&matches.rows));
+    let unchanged =
+        matches.rows.len() == joined.rows() && (hits == joined.rows() || lookup.left && is_range(&matches.rows));
     if !unchanged {
         joined.pick(&matches.rows);
     }

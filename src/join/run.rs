@@ -25,6 +25,8 @@ pub struct Results {
     pub failures: Vec<Failure>,
     /// What each look-up of the query found.
     pub lookups: Vec<LookupCount>,
+    /// Driving rows that were joined, and those of them that found a match in every table.
+    pub joined: (usize, usize),
     /// How long it took.
     pub timings: Timings,
 }
@@ -114,6 +116,8 @@ impl Joiner {
                     total.probed += count.probed;
                     total.hit += count.hit;
                 }
+                results.joined.0 += rows;
+                results.joined.1 += attempt.matched_driving_rows();
                 results.timings.lookup += watch.elapsed();
                 let watch = Stopwatch::start();
                 let conditions: Vec<&Expression> = plan.condition.iter().collect();

@@ -3,9 +3,9 @@
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column as DfColumn, DFSchema};
+use datafusion_expr::simplify::SimplifyContext;
 use datafusion_expr::{Cast, Expr, ExprSchemable, cast};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
-use datafusion_expr::simplify::SimplifyContext;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion_sql::sqlparser::ast::{Expr as SqlExpr, Spanned};
 

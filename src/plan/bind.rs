@@ -337,7 +337,8 @@ impl Binder<'_> {
         let instance = Instance(self.bound.instances.len());
         self.bound.instances.push(table.to_string());
         let fields = self.fields.get(table).into_iter().flatten();
-        let visible = fields.map(|(name, data_type)| Column::Field { name: name.clone(), data_type: data_type.clone() });
+        let visible =
+            fields.map(|(name, data_type)| Column::Field { name: name.clone(), data_type: data_type.clone() });
         let hidden = [Column::Key, Column::Topic, Column::Partition, Column::Offset, Column::Timestamp];
         let mut scope = Scope::default();
         for column in visible.chain(hidden) {
@@ -414,7 +415,8 @@ impl Binder<'_> {
         for output in &outputs {
             if !names.insert(output.name.clone()) {
                 let message = format!("two output columns are called `{}`", output.name);
-                self.mistakes.push(Mistake::in_query(output.span, message).help("give one of them another name with AS"));
+                self.mistakes
+                    .push(Mistake::in_query(output.span, message).help("give one of them another name with AS"));
             }
         }
         Some(outputs)

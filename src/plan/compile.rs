@@ -226,9 +226,7 @@ impl<'a> Compiler<'a> {
                 Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
                     Transformed::yes(Expr::Column(DfColumn::new_unqualified(format!("'{text}'"))))
                 }
-                Expr::Literal(value, _) => {
-                    Transformed::yes(Expr::Column(DfColumn::new_unqualified(value.to_string())))
-                }
+                Expr::Literal(value, _) => Transformed::yes(Expr::Column(DfColumn::new_unqualified(value.to_string()))),
                 _ => Transformed::no(expr),
             })
         });
@@ -256,9 +254,7 @@ impl<'a> Compiler<'a> {
         let source = |base: &Option<usize>| {
             let Some(base) = *base else { return Ok(ColumnSource::Now) };
             Ok(match &self.bound.base.columns[base].source {
-                BaseSource::Table(Instance(0), column) => {
-                    ColumnSource::Driving(self.column_of(0, column))
-                }
+                BaseSource::Table(Instance(0), column) => ColumnSource::Driving(self.column_of(0, column)),
                 BaseSource::Table(instance, column) => {
                     let column = self.column_of(self.table_of[instance.0], column);
                     ColumnSource::Dimension { lookup: instance.0 - 1, column }
@@ -290,10 +286,8 @@ impl<'a> Compiler<'a> {
     }
 
     fn lookups(&self) -> Result<(Vec<Dimension>, Vec<Lookup>), String> {
-        let mut dimensions: Vec<_> = self.tables[1..]
-            .iter()
-            .map(|table| index_keys::DimensionKeys::new(self, table.id.index()))
-            .collect();
+        let mut dimensions: Vec<_> =
+            self.tables[1..].iter().map(|table| index_keys::DimensionKeys::new(self, table.id.index())).collect();
         let mut lookups = Vec::new();
         for (number, join) in self.bound.joins.iter().enumerate() {
             let table = self.table_of[number + 1];

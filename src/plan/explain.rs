@@ -40,7 +40,8 @@ impl Display for Plan {
             let key = if self.key == Some(number) { "  (record key)" } else { "" };
             let expression = &output.expression;
             let data_type = type_name(&output.data_type);
-            let text = if expression.text() == output.name { String::new() } else { format!(" = {}", expression.text()) };
+            let text =
+                if expression.text() == output.name { String::new() } else { format!(" = {}", expression.text()) };
             writeln!(out, "  {}: {data_type}{text}{key}", output.name)?;
         }
         Ok(())

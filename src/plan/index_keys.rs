@@ -78,7 +78,8 @@ impl DimensionKeys {
         let identity = match declared {
             Some(names) => {
                 let place = |name: &String| {
-                    let is_named = |column: &Column| matches!(column, Column::Field { name: field, .. } if field == name);
+                    let is_named =
+                        |column: &Column| matches!(column, Column::Field { name: field, .. } if field == name);
                     table.columns.iter().position(is_named).expect("BUG: a declared key is not kept")
                 };
                 IdentityRule::Declared(names.iter().map(place).collect())

@@ -1,9 +1,7 @@
 //! JOIN … ON and JOIN … USING: which are accepted, and what USING means.
 
 use datafusion_expr::{Expr, Operator, binary_expr};
-use datafusion_sql::sqlparser::ast::{
-    Expr as SqlExpr, Join, JoinConstraint, JoinOperator, ObjectName, Spanned,
-};
+use datafusion_sql::sqlparser::ast::{Expr as SqlExpr, Join, JoinConstraint, JoinOperator, ObjectName, Spanned};
 
 use super::base::{Instance, coerce};
 use super::bind::{Binder, BoundJoin};

@@ -181,8 +181,11 @@ fn refuse_clauses(select: &Select, tokens: &Tokens, mistakes: &mut Vec<Mistake>)
 
 /// A table's name as it is written: its parts, with dots.
 pub fn table_name(name: &ObjectName) -> String {
-    let parts: Vec<_> =
-        name.0.iter().map(|part| part.as_ident().map_or_else(|| part.to_string(), |ident| ident.value.clone())).collect();
+    let parts: Vec<_> = name
+        .0
+        .iter()
+        .map(|part| part.as_ident().map_or_else(|| part.to_string(), |ident| ident.value.clone()))
+        .collect();
     parts.join(".")
 }
 
@@ -281,7 +284,8 @@ mod tests {
 
     #[test]
     fn tables_are_those_that_are_no_ctes() {
-        let query = parse("WITH x AS (SELECT * FROM a) SELECT * FROM x JOIN (SELECT * FROM b.c) y ON 1 = 1").expect("SQL");
+        let query =
+            parse("WITH x AS (SELECT * FROM a) SELECT * FROM x JOIN (SELECT * FROM b.c) y ON 1 = 1").expect("SQL");
         assert_eq!(tables_of(&query).into_iter().collect::<Vec<_>>(), ["a", "b.c"]);
     }
 }

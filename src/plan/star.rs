@@ -74,7 +74,8 @@ fn without_excluded<'a>(
 
 fn excluded(options: &WildcardAdditionalOptions) -> Vec<Ident> {
     let mut names = Vec::new();
-    let last = |name: &datafusion_sql::sqlparser::ast::ObjectName| name.0.last().and_then(|part| part.as_ident()).cloned();
+    let last =
+        |name: &datafusion_sql::sqlparser::ast::ObjectName| name.0.last().and_then(|part| part.as_ident()).cloned();
     match &options.opt_exclude {
         Some(ExcludeSelectItem::Single(name)) => names.extend(last(name)),
         Some(ExcludeSelectItem::Multiple(all)) => names.extend(all.iter().filter_map(last)),

@@ -6,7 +6,10 @@ use super::{Catalog, Fields, Plan, plan};
 use crate::config::{parse_pipeline, parse_type};
 
 const TABLES: [(&str, &str); 4] = [
-    ("orders", "id string, user_id string, amount double, n int, tags list<string>, at timestamp, addr struct<city: string>"),
+    (
+        "orders",
+        "id string, user_id string, amount double, n int, tags list<string>, at timestamp, addr struct<city: string>",
+    ),
     ("users", "user_id string, name string, boss_id string, Level int, active boolean"),
     ("shops", "shop_id bigint, owner_id string, n int"),
     ("clicks", "user_id string"),

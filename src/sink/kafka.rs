@@ -145,7 +145,7 @@ impl KafkaSink {
         loop {
             // SAFETY: the client lives as long as the producer, and the call only waits for its queue. The wrapper's own
             // flush sleeps through 100 ms once the queue is not empty at the first look; this one returns at once when
-            // the last acknowledgement comes (measured: 1 ms against 101 ms for one record).
+            // the last acknowledgement comes (measured, one record: 0.4 ms against 100 ms).
             unsafe { bindings::rd_kafka_flush(client, POLL_WAIT.as_millis() as i32) };
             self.producer.poll(Duration::ZERO);
             self.check()?;

@@ -58,8 +58,8 @@ pub struct KafkaSourceConfig {
     pub group: String,
     /// The pipeline, and second part of the consumer group's name.
     pub pipeline: String,
-    /// This process's slot: its static member id in the group.
-    pub instance: String,
+    /// This process's slot: its static member id in the group. Without one a restarted process is a new member.
+    pub instance: Option<String>,
     /// Where the group starts that has no offset yet.
     pub auto_offset_reset: AutoOffsetReset,
     /// Bytes that a broker should gather before it answers a fetch.

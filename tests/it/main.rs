@@ -1,5 +1,6 @@
 //! Integration tests, in one binary: linking the engine once is enough.
 
+#[cfg(test)]
 mod broker;
 mod cli;
 mod kafka;

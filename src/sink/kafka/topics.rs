@@ -109,7 +109,11 @@ impl Finder<'_> {
     /// Not to be told is no reason to stop: a record that is too large after all is refused, and dealt with then.
     fn max_bytes(&self, topic: &str) -> usize {
         let resource = ResourceSpecifier::Topic(topic);
-        let described = self.answer(self.admin.describe_configs([&resource], &AdminOptions::new()));
+        // Any broker knows; by default the controller is asked, which the demo's cluster does not have.
+        let metadata = self.admin.inner().fetch_metadata(Some(topic), TIMEOUT).ok();
+        let broker = metadata.and_then(|metadata| metadata.brokers().first().map(|broker| broker.id()));
+        let options = AdminOptions::new().broker_id(broker).request_timeout(Some(TIMEOUT));
+        let described = self.answer(self.admin.describe_configs([&resource], &options));
         let told = described.ok().and_then(|results| results.into_iter().next()).and_then(std::result::Result::ok);
         let max_bytes = told.and_then(|told| told.get("max.message.bytes")?.value.as_ref()?.parse().ok());
         max_bytes.unwrap_or_else(|| {

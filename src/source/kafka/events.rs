@@ -49,14 +49,14 @@ impl EventReader {
         let health = Arc::new(Health::new(format!("events of pipeline {}", config.pipeline), &config.cluster));
         let membership = Arc::new(Membership::new(config.group_id(), health));
         let refresh = config.metadata_refresh_ms.to_string();
-        let guarantees = [
+        let mut guarantees = vec![
             ("group.id", membership.group.as_str()),
-            ("group.instance.id", &config.instance),
             ("group.protocol", "classic"),
             ("partition.assignment.strategy", "range"),
             ("topic.metadata.refresh.interval.ms", &refresh),
             ("enable.partition.eof", "true"),
         ];
+        guarantees.extend(config.instance.as_deref().map(|instance| ("group.instance.id", instance)));
         let context = GroupContext { membership: Arc::clone(&membership) };
         let mut consumer: BaseConsumer<GroupContext> = super::consumer_config(config, &guarantees)
             .create_with_context(context)

@@ -3,7 +3,8 @@
 /// What the source knows of a partition when it plans a cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pace {
-    /// The greatest record time handed over, ms since the epoch; `None` before the first record.
+    /// The greatest record time handed over, ms since the epoch; `None` before the first record: it may be as old as can
+    /// be, so the others wait for it.
     pub(super) time_ms: Option<i64>,
     /// Whether it has records that were not handed over. A partition that should have some but gives none for long (its
     /// leader is gone, say) does not count either, or it would hold up all others.
@@ -23,7 +24,10 @@ impl InStep {
     pub(super) fn of(max_ahead_ms: i64, paces: impl Iterator<Item = Pace>) -> Self {
         let mut in_step = Self { max_ahead_ms, slowest: None, second_ms: None };
         for (index, pace) in paces.enumerate() {
-            let (true, Some(time_ms)) = (pace.unread, pace.time_ms) else { continue };
+            if !pace.unread {
+                continue;
+            }
+            let time_ms = pace.time_ms.unwrap_or(i64::MIN);
             match in_step.slowest {
                 Some((_, slowest_ms)) if slowest_ms <= time_ms => {
                     in_step.second_ms = Some(in_step.second_ms.map_or(time_ms, |second_ms| second_ms.min(time_ms)));
@@ -71,11 +75,17 @@ mod tests {
     #[test]
     fn the_last_with_unread_records_is_free() {
         let at_end = Pace { time_ms: Some(1), unread: false };
-        let unknown = Pace { time_ms: None, unread: true };
         assert_eq!(limits(&[unread(100)]), [i64::MAX]);
-        assert_eq!(limits(&[unread(100), at_end, unknown]), [i64::MAX, 110, 110]);
-        assert_eq!(limits(&[unknown, unknown]), [i64::MAX, i64::MAX]);
+        assert_eq!(limits(&[unread(100), at_end]), [i64::MAX, 110]);
+        assert_eq!(limits(&[at_end, at_end]), [i64::MAX, i64::MAX]);
         assert_eq!(limits(&[]), [0; 0]);
+    }
+
+    #[test]
+    fn all_wait_for_one_that_has_not_told_its_time() {
+        let unknown = Pace { time_ms: None, unread: true };
+        assert_eq!(limits(&[unread(100), unknown, unread(5)]), [i64::MIN + 10, 15, i64::MIN + 10]);
+        assert_eq!(limits(&[unknown, unknown]), [i64::MIN + 10, i64::MIN + 10]);
     }
 
     #[test]

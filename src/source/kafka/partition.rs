@@ -21,6 +21,10 @@ use crate::error::{Error, Result};
 use crate::kafka_client::Health;
 use crate::source::cut::{RawBatchBuilder, Room};
 
+/// How long the other partitions wait for the first record, or the end, of one that was just assigned: a fetch takes
+/// milliseconds, a broker that is gone must not hold up the rest for long.
+const FIRST_RECORD_WAIT: Duration = Duration::from_secs(5);
+
 /// A topic of the source.
 #[derive(Clone)]
 pub(super) struct Topic {
@@ -103,7 +107,8 @@ impl<C: ConsumerContext> Partition<C> {
 
     /// How far it is in time, for keeping partitions in step.
     pub(super) fn pace(&self, idle_timeout: Duration) -> Pace {
-        let silent = self.empty_since.is_some_and(|since| since.elapsed() >= idle_timeout);
+        let patience = if self.time_ms.is_none() { idle_timeout.min(FIRST_RECORD_WAIT) } else { idle_timeout };
+        let silent = self.empty_since.is_some_and(|since| since.elapsed() >= patience);
         Pace { time_ms: self.time_ms, unread: !self.at_end && !silent }
     }
 
