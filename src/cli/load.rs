@@ -158,7 +158,8 @@ mod tests {
     /// No text names such a type today; a format that brings one is told here rather than by a panic of the decoder.
     #[test]
     fn a_type_that_is_not_decoded_is_a_mistake_at_its_place() {
-        let text = "name: p\nquery: SELECT b FROM t\nsources: {t: {schema: {a: int, b: float}}}\noutput: {topic: out}\n";
+        let text =
+            "name: p\nquery: SELECT b FROM t\nsources: {t: {schema: {a: int, b: float}}}\noutput: {topic: out}\n";
         let pipeline = parse_pipeline("p.yaml", text.to_string(), &|_| None).expect("a good pipeline");
         let mut fields = declared_fields(&pipeline);
         fields.get_mut("t").expect("the table")[1].1 = DataType::Float16;

@@ -41,7 +41,9 @@ pub(super) fn validate(arguments: &ValidateArguments) -> Result<()> {
     match (wrong, found.len()) {
         (0, 0) => eprintln!("{of} checked: nothing wrong"),
         (0, _) if !arguments.deny_warnings => eprintln!("{of} checked: no mistakes"),
-        (0, warned) => return Err(Error::Mistake(format!("{of} checked: warnings in {warned}, which --deny-warnings denies"))),
+        (0, warned) => {
+            return Err(Error::Mistake(format!("{of} checked: warnings in {warned}, which --deny-warnings denies")));
+        }
         (wrong, _) => return Err(Error::Mistake(format!("{of} checked: mistakes in {wrong}"))),
     }
     Ok(())
@@ -59,7 +61,8 @@ fn check(file: &Path, settings: &Settings, offline: bool) -> Result<Mistakes> {
     }
     let mut mistakes = mistakes_without_columns(&pipeline);
     if offline {
-        let message = format!("no columns are declared for {}, so the query was checked in part", undeclared.join(", "));
+        let message =
+            format!("no columns are declared for {}, so the query was checked in part", undeclared.join(", "));
         mistakes.warn_at_key(&["query"], message, Some("declare them under `sources`, or leave --offline out".into()));
     } else if !mistakes.is_fatal() {
         return Ok(planned(&pipeline, &fields_of(&pipeline, &mut topic_sampler(settings))?, settings));

@@ -160,7 +160,9 @@ fn rebase(expr: Expr, scope: &Scope, base: &mut Base) -> datafusion_common::Resu
                     DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
                         field.data_type().clone()
                     }
-                    other => return datafusion_common::plan_err!("unnest() can only be applied to a list, not {other}"),
+                    other => {
+                        return datafusion_common::plan_err!("unnest() can only be applied to a list, not {other}");
+                    }
                 };
                 Transformed::yes(base.add(BaseSource::Unnest(list), element))
             }

@@ -164,8 +164,12 @@ impl Binder<'_> {
             }
             Relation::Table(name, alias, span) => {
                 if self.dimensions.contains(&name) {
-                    let message = format!("`{name}` is a dimension, and the table in FROM must be an event table: it drives the query");
-                    let help = format!("put the event table into FROM and join `{name}` to it; state.dimensions lists the dimensions");
+                    let message = format!(
+                        "`{name}` is a dimension, and the table in FROM must be an event table: it drives the query"
+                    );
+                    let help = format!(
+                        "put the event table into FROM and join `{name}` to it; state.dimensions lists the dimensions"
+                    );
                     self.mistake(span, message, help);
                 }
                 Some(self.occurrence(&name, &alias))
@@ -244,8 +248,11 @@ impl Binder<'_> {
         match self.relation(factor, ctes)? {
             Relation::Table(name, alias, span) => {
                 if !self.dimensions.contains(&name) {
-                    let message = format!("`{name}` is an event table, and joins of events with events come with a later version");
-                    let help = format!("if only its newest row of each key counts, list `{name}` under state.dimensions");
+                    let message = format!(
+                        "`{name}` is an event table, and joins of events with events come with a later version"
+                    );
+                    let help =
+                        format!("if only its newest row of each key counts, list `{name}` under state.dimensions");
                     self.mistake(span, message, help);
                 }
                 Some((self.occurrence(&name, &alias), Vec::new()))

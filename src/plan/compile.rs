@@ -96,7 +96,10 @@ fn typed_outputs(bound: &Bound, pipeline: &Pipeline) -> Result<Vec<(String, Expr
         } else {
             let (actual, wanted) = (type_name(&actual), type_name(wanted));
             let message = format!("`{}` is of type {actual}, which can't be cast to {wanted}", output.name);
-            mistakes.push(Mistake::in_query(output.span, message).help("declare another type under output.schema, or give another value here"));
+            mistakes.push(
+                Mistake::in_query(output.span, message)
+                    .help("declare another type under output.schema, or give another value here"),
+            );
         }
     }
     if mistakes.is_empty() { Ok(typed) } else { Err(mistakes) }

@@ -20,9 +20,8 @@ pub enum Constraint<'q> {
 }
 
 /// What JOIN is made of.
-const JOIN_WORDS: [&str; 13] = [
-    "JOIN", "LEFT", "RIGHT", "FULL", "INNER", "OUTER", "CROSS", "NATURAL", "SEMI", "ANTI", "ASOF", "APPLY", "GLOBAL",
-];
+const JOIN_WORDS: [&str; 13] =
+    ["JOIN", "LEFT", "RIGHT", "FULL", "INNER", "OUTER", "CROSS", "NATURAL", "SEMI", "ANTI", "ASOF", "APPLY", "GLOBAL"];
 
 /// Whether the join is LEFT, and its constraint; `None` after a mistake.
 pub fn accepted<'q>(join: &'q Join, tokens: &Tokens, mistakes: &mut Vec<Mistake>) -> Option<(bool, Constraint<'q>)> {

@@ -57,9 +57,8 @@ fn syntax_mistake(text: &str, stopped: Span) -> Mistake {
         Some((message, place)) => (message, place.split_once(", Column: ")),
         None => (text, None),
     };
-    let location = place.and_then(|(line, column)| {
-        Some(Location::new(line.trim().parse().ok()?, column.trim().parse().ok()?))
-    });
+    let location =
+        place.and_then(|(line, column)| Some(Location::new(line.trim().parse().ok()?, column.trim().parse().ok()?)));
     let span = location.map_or(stopped, |at| Span::new(at, at));
     if message.contains("recursion limit") {
         let message = format!("the query nests deeper than {NESTING_MAX} levels");
@@ -153,7 +152,13 @@ fn refuse_clauses(select: &Select, tokens: &Tokens, mistakes: &mut Vec<Mistake>)
         distinct_help,
     );
     let place = Some(select.group_by.span());
-    refuse(group_by, "GROUP", place, "GROUP BY would give what happens to be in a batch, not the whole", aggregate_help);
+    refuse(
+        group_by,
+        "GROUP",
+        place,
+        "GROUP BY would give what happens to be in a batch, not the whole",
+        aggregate_help,
+    );
     let place = select.having.as_ref().map(Spanned::span);
     refuse(place.is_some(), "HAVING", place, "HAVING asks of groups, and a stream has none that end", "use WHERE");
     let place = select.qualify.as_ref().map(Spanned::span);

@@ -127,8 +127,15 @@ pub fn plan(
     let dimensions: BTreeSet<_> = pipeline.dimensions.iter().map(|dimension| dimension.table.clone()).collect();
     let read = tables_of(&query);
     let tokens = Tokens::of(&pipeline.query);
-    let mut binder =
-        Binder { catalog, fields, tokens: &tokens, dimensions: &dimensions, bound: Bound::default(), lacks_outputs: false, mistakes: Vec::new() };
+    let mut binder = Binder {
+        catalog,
+        fields,
+        tokens: &tokens,
+        dimensions: &dimensions,
+        bound: Bound::default(),
+        lacks_outputs: false,
+        mistakes: Vec::new(),
+    };
     binder.mistakes.extend(unread_tables(pipeline, &read));
     binder.bind(&query);
     let Binder { bound, lacks_outputs, mut mistakes, .. } = binder;

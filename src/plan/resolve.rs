@@ -159,7 +159,8 @@ impl Resolver<'_> {
             let message = format!("{name}() OVER … would give what happens to be in a batch, not the whole");
             self.refuse(span, message, "a pipeline enriches row by row; window what comes out of it");
         } else if self.catalog.is_aggregate(&name) {
-            let message = format!("{name}() is an aggregate: it would give what happens to be in a batch, not the whole");
+            let message =
+                format!("{name}() is an aggregate: it would give what happens to be in a batch, not the whole");
             self.refuse(span, message, "a pipeline enriches row by row; aggregate what comes out of it");
         } else if !self.catalog.is_function(&name) {
             let help = match super::mistake::nearest(&name, self.catalog.names()) {
@@ -176,7 +177,8 @@ impl Resolver<'_> {
             && let Some(scalar) = self.catalog.scalar(&name)
             && scalar.signature().volatility != Volatility::Immutable
         {
-            let message = format!("{name}() gives another value each time, so it can't stand in {}", self.clause.name());
+            let message =
+                format!("{name}() gives another value each time, so it can't stand in {}", self.clause.name());
             self.refuse(span, message, "it may stand in the outermost SELECT list; in conditions compare columns");
         }
     }

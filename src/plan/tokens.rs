@@ -124,7 +124,10 @@ mod tests {
         assert_eq!(tokens.words_before(place("t LEFT"), &["JOIN"]), place("t LEFT"));
         assert_eq!(tokens.from_word("order", span_of(sql, "e").union(&place("BY e"))), place("ORDER BY e"));
         assert_eq!(tokens.word_from(place("c FROM").start, "left"), place("LEFT"));
-        assert_eq!(tokens.last(), Span::new(Location::new(1, sql.len() as u64), Location::new(1, sql.len() as u64 + 1)));
+        assert_eq!(
+            tokens.last(),
+            Span::new(Location::new(1, sql.len() as u64), Location::new(1, sql.len() as u64 + 1))
+        );
         assert_eq!(tokens.closed(Span::empty()), Span::empty());
     }
 }

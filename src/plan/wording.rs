@@ -22,8 +22,24 @@ const PREFIXES: [&str; 11] = [
 
 /// Types whose Arrow names messages hold; of two the one whose name holds the other's comes first.
 const TYPES: [&str; 18] = [
-    "timestamp", "timestamp(s)", "timestamp(us)", "timestamp(ns)", "string", "boolean", "uint8", "uint16", "uint32", "uint64",
-    "int8", "int16", "int", "bigint", "float", "double", "date", "binary",
+    "timestamp",
+    "timestamp(s)",
+    "timestamp(us)",
+    "timestamp(ns)",
+    "string",
+    "boolean",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "int8",
+    "int16",
+    "int",
+    "bigint",
+    "float",
+    "double",
+    "date",
+    "binary",
 ];
 
 /// The mistake that a message of DataFusion's tells; its place is still to be said.
@@ -31,7 +47,10 @@ pub fn explained(message: &str) -> Mistake {
     let message = typed(plain(message));
     let said = |text: String, help: &str| Mistake::at(&["query"], text).help(help);
     if let Some(operands) = message.strip_prefix("Cannot infer common argument type for comparison operation ") {
-        return said(format!("`{operands}`: values of these types can't be compared"), "cast one of them to the other's type");
+        return said(
+            format!("`{operands}`: values of these types can't be compared"),
+            "cast one of them to the other's type",
+        );
     }
     if let Some((operands, _)) = between(&message, "Cannot coerce arithmetic expression ", " to valid types") {
         return said(format!("`{operands}` can't be computed"), "cast to types that can be computed with");
@@ -54,7 +73,10 @@ pub fn explained(message: &str) -> Mistake {
         return said(format!("{name}() does not take values of these types"), FUNCTION_HELP);
     }
     if let Some(name) = message.strip_prefix("Unsupported SQL type ") {
-        return said(format!("there is no type `{}`", name.to_lowercase()), "write an SQL type such as DOUBLE, BIGINT or VARCHAR");
+        return said(
+            format!("there is no type `{}`", name.to_lowercase()),
+            "write an SQL type such as DOUBLE, BIGINT or VARCHAR",
+        );
     }
     if let Some((actual, _)) = between(&message, "Cannot access field at argument 1: type ", " is not Struct") {
         return said(format!("this is of type {actual}, which has no fields"), "only a struct has fields");
@@ -86,7 +108,8 @@ fn typed(message: &str) -> String {
     let mut text = message.to_string();
     for data_type in TYPES.iter().filter_map(|name| parse_type(name).ok()) {
         let list = DataType::List(Field::new_list_field(data_type.clone(), true).into());
-        text = text.replace(&list.to_string(), &type_name(&list)).replace(&data_type.to_string(), &type_name(&data_type));
+        text =
+            text.replace(&list.to_string(), &type_name(&list)).replace(&data_type.to_string(), &type_name(&data_type));
     }
     text
 }

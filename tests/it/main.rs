@@ -2,8 +2,19 @@
 
 #[cfg(test)]
 mod broker;
+#[cfg(test)]
 mod cli;
+#[cfg(test)]
 mod kafka;
+#[cfg(test)]
+mod kafka_mock;
+#[cfg(test)]
+mod kafka_sink;
+#[cfg(test)]
 mod readme;
+#[cfg(test)]
 mod scripts;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
 mod tidy;

@@ -119,3 +119,50 @@ fn files_shown_are_good() {
     }
     assert!(checked >= 3, "{checked}");
 }
+
+/// The keys in the tables of a section of docs/reference.md.
+fn documented_keys<'d>(document: &'d str, section: &str) -> Vec<&'d str> {
+    let (_, rest) = document.split_once(&format!("\n## {section}")).expect("the section");
+    let section = rest.split("\n## ").next().unwrap_or(rest);
+    let keys = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    keys.collect()
+}
+
+/// The schema of the key at `path`, whose capital words stand for names of the user's own.
+fn schema_at<'s>(schema: &'s serde_json::Value, path: &[String]) -> Option<&'s serde_json::Value> {
+    let Some((key, below)) = path.split_first() else { return Some(schema) };
+    let is_name = key.chars().all(|letter| letter.is_ascii_uppercase());
+    let here = if is_name { &schema["additionalProperties"] } else { &schema["properties"][key] };
+    let branches = schema["anyOf"].as_array().into_iter().flatten();
+    let inside = here.is_object().then_some(here).and_then(|here| schema_at(here, below));
+    inside.or_else(|| branches.into_iter().find_map(|branch| schema_at(branch, path)))
+}
+
+/// `fetchMaxWait` to `fetch_max_wait`.
+fn to_snake(key: &str) -> String {
+    if key.chars().all(|letter| letter.is_ascii_uppercase()) {
+        return key.to_string();
+    }
+    let letter = |letter: char| {
+        let before = if letter.is_ascii_uppercase() { "_" } else { "" };
+        format!("{before}{}", letter.to_ascii_lowercase())
+    };
+    key.chars().map(letter).collect()
+}
+
+#[test]
+fn the_reference_names_keys_that_there_are() {
+    let document = std::fs::read_to_string(root().join("docs/reference.md")).expect("the reference");
+    for (section, schema) in [
+        ("config.yaml", kaflowsql::config::settings_schema()),
+        ("pipelines/*.yaml", kaflowsql::config::pipeline_schema()),
+    ] {
+        let keys = documented_keys(&document, section);
+        assert!(keys.len() > 15, "{section}: {keys:?}");
+        for key in keys {
+            let path: Vec<String> = key.split('.').map(to_snake).collect();
+            let found = schema_at(&schema, &path).unwrap_or_else(|| panic!("{section} has no key `{key}`"));
+            assert!(found["x-later"].is_null(), "`{key}` comes with a later version");
+        }
+    }
+}

@@ -27,7 +27,8 @@ fn has_python() -> bool {
 
 fn script(name: &str, arguments: &[String]) {
     let mut command = Command::new(root().join("scripts").join(name));
-    let output = command.current_dir(root()).args(arguments).env_remove("PYTHONPATH").output().expect("the script runs");
+    let output =
+        command.current_dir(root()).args(arguments).env_remove("PYTHONPATH").output().expect("the script runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name} {}\n{said}", arguments.join(" "));
 }
@@ -41,8 +42,7 @@ fn every_pipeline_runs_and_gives_what_duckdb_says() {
         let file = format!("pipelines/{name}");
         let pipeline = load_pipeline(Path::new(&file)).expect("a good pipeline");
         let tables: Vec<&str> = pipeline.sources.keys().map(String::as_str).collect();
-        let arguments: Vec<String> =
-            ["invoke".to_string(), file.clone()].into_iter().chain(inputs(&tables)).collect();
+        let arguments: Vec<String> = ["invoke".to_string(), file.clone()].into_iter().chain(inputs(&tables)).collect();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let ran = run(&arguments).ended(0);
         assert!(ran.stdout.lines().count() > 5000, "{file}: {}", ran.stderr);

@@ -29,7 +29,7 @@ fn garbage() -> Vec<(Vec<u8>, &'static str)> {
         (b"[{\"order_id\":1}]".to_vec(), "object"),
         (b"null null".to_vec(), ""),
         (deep.into_bytes(), "order_id"),
-        (deep_unread, "deep"),
+        (deep_unread, "within each other"),
         (order(&format!("\"customer_id\":\"{}\"", "x".repeat(20_000_000))), "max_record_bytes"),
         (b"{\"order_id\":\"1\"}".to_vec(), "order_id"),
         (order("\"amount\":true"), "amount"),

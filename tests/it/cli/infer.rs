@@ -9,7 +9,8 @@ fn the_columns_of_flights() {
     let ran = run(&["infer", "--file", FLIGHTS]).ended(0);
     golden("testdata/cli/infer-flights.txt", &ran.stdout);
     assert_eq!(ran.stderr.lines().next(), Some("guessed from 6099 records, 0 of which can't be read"));
-    let ran = run(&["infer", "--file", FLIGHTS, "--event-time", "time_hour", "--records", "100", "--table", "departures"]);
+    let ran =
+        run(&["infer", "--file", FLIGHTS, "--event-time", "time_hour", "--records", "100", "--table", "departures"]);
     let ran = ran.ended(0);
     golden("testdata/cli/infer-flights-event-time.txt", &ran.stdout);
     assert!(ran.stderr.starts_with("guessed from 100 records,"), "{}", ran.stderr);
@@ -30,7 +31,8 @@ fn what_is_printed_can_be_pasted() {
 
 #[test]
 fn names_and_types_that_need_care_can_be_pasted() {
-    let records = r#"{"a b":1,"true":true,"größe":1.5,"1x":"s","it's":[1,2],"o":{"p":{"q-r":"t"},"":2},"n":null,"#.to_string()
+    let records = r#"{"a b":1,"true":true,"größe":1.5,"1x":"s","it's":[1,2],"o":{"p":{"q-r":"t"},"k l":2},"n":null,"#
+        .to_string()
         + r#""d":"2025-01-01","x: y":1,"big":12345678901234567890}"#
         + "\n";
     let shop = Shop::new();

@@ -59,7 +59,10 @@ fn the_standard_input_is_a_file_too() {
     let arguments = ["invoke", &file, "--input", "orders=-", "--input", &customers];
     assert_eq!(run_with_input(&arguments, ORDERS.as_bytes()).ended(0).stdout, ENRICHED);
     // Its columns are guessed from its first records, which are joined all the same.
-    shop.change("topic: shop.orders, schema: { order_id: bigint, customer_id: string, amount: double }", "topic: shop.orders");
+    shop.change(
+        "topic: shop.orders, schema: { order_id: bigint, customer_id: string, amount: double }",
+        "topic: shop.orders",
+    );
     assert_eq!(run_with_input(&arguments, ORDERS.as_bytes()).ended(0).stdout, ENRICHED);
     let twice = ["invoke", &file, "--input", "orders=-", "--input", "customers=-"];
     run_with_input(&twice, b"").refused(&["the standard input can be read once"]);
@@ -72,13 +75,20 @@ fn what_cannot_be_read_goes_to_the_dead_letters() {
     shop.write("orders.ndjson", format!("{bad}{ORDERS}"));
     let ran = shop.invoke(&["--dead-letters", &shop.file("letters.ndjson")]).ended(0);
     assert_eq!(ran.stdout, ENRICHED, "the good records around it come out");
-    assert!(ran.stderr.contains("6 events in, 3 rows out, 2 rejected") && !ran.stderr.contains("--dead-letters"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("6 events in, 3 rows out, 2 rejected") && !ran.stderr.contains("--dead-letters"),
+        "{ran:?}"
+    );
     let letters = shop.read("letters.ndjson");
     let letters: Vec<Value> = letters.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(letters.len(), 2);
     for (letter, (offset, value)) in letters.iter().zip([(0, bad.lines().next().expect("a line")), (2, "not JSON")]) {
         let coordinates = (&letter["topic"], &letter["partition"], &letter["offset"], &letter["stage"]);
-        assert_eq!(coordinates, (&"shop.orders".into(), &0.into(), &offset.into(), &"decode".into()), "the place of its line");
+        assert_eq!(
+            coordinates,
+            (&"shop.orders".into(), &0.into(), &offset.into(), &"decode".into()),
+            "the place of its line"
+        );
         assert_eq!(letter["value"], value);
         assert!(letter["error"].as_str().is_some_and(|error| !error.is_empty()), "{letter}");
     }
