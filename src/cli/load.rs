@@ -165,7 +165,7 @@ mod tests {
         fields.get_mut("t").expect("the table")[1].1 = DataType::Float16;
         let mistakes = plan_of(&pipeline, &fields, &Settings::default(), &Catalog::new()).expect_err("a mistake");
         let found = mistakes.to_json();
-        assert_eq!((&found[0]["line"], &found[0]["column"]), (&3.into(), &36.into()), "{mistakes}");
+        assert_eq!((&found[0]["line"], &found[0]["column"]), (&3.into(), &35.into()), "{mistakes}");
         assert_eq!(found[0]["message"], "`b` is of type Float16, into which JSON is not decoded");
     }
 }

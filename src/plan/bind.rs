@@ -62,6 +62,14 @@ pub struct Output {
     pub span: Span,
 }
 
+/// What stands for an expression that is a mistake.
+const FAILED: Expr = Expr::Literal(ScalarValue::Null, None);
+
+/// Whether an expression may be one that stands for a mistake.
+pub fn is_failed(expr: &Expr) -> bool {
+    *expr == FAILED
+}
+
 /// What binding must know.
 pub struct Binder<'a> {
     /// The functions.
@@ -412,7 +420,7 @@ impl Binder<'_> {
                 })),
                 Some(Item::Expr(expr, name)) => {
                     // A mistake is told once: whatever reads the column meets a NULL.
-                    let planned = self.expr(expr, scope, clause).unwrap_or(Expr::Literal(ScalarValue::Null, None));
+                    let planned = self.expr(expr, scope, clause).unwrap_or(FAILED);
                     outputs.push(Output { name, expr: planned, span: span_of(item) });
                 }
                 None => self.lacks_outputs = true,

@@ -12,7 +12,7 @@ use super::base::{Base, BaseSource, Instance, NOW, as_key, now_type};
 use super::bind::{Bound, Fields};
 use super::index_keys;
 use super::join_clause::all_of;
-use super::mistake::{Mistake, did_you_mean};
+use super::mistake::{Mistake, did_you_mean, nearest};
 use super::query::{ColumnSource, Dimension, Lookup, OutputColumn, Plan};
 use super::table::{Column, Role, Table};
 use super::wording::cast_types;
@@ -57,12 +57,14 @@ pub fn compile(
     })
 }
 
-/// Columns of the result that `output` names and the query does not give.
-pub fn missing_outputs(bound: &Bound, pipeline: &Pipeline) -> Vec<Mistake> {
+/// Columns of the result that `output` names and the query does not give; those that are near one of `told`, about which
+/// there is a mistake already, left out.
+pub fn missing_outputs(bound: &Bound, pipeline: &Pipeline, told: &[&str]) -> Vec<Mistake> {
     let names: Vec<_> = bound.outputs.iter().map(|output| output.name.as_str()).collect();
     let missing = |name: &str| {
         let message = format!("the result has no column `{name}`");
-        (!names.contains(&name)).then(|| (message, did_you_mean(name, names.iter().copied())))
+        let is_told = nearest(name, told.iter().copied()).is_some();
+        (!names.contains(&name) && !is_told).then(|| (message, did_you_mean(name, names.iter().copied())))
     };
     let key = pipeline.output.key.iter().filter_map(|key| missing(key));
     let key = key.map(|(message, help)| Mistake::at(&["output", "key"], message).help(help));
@@ -75,7 +77,7 @@ pub fn missing_outputs(bound: &Bound, pipeline: &Pipeline) -> Vec<Mistake> {
 
 /// The outputs, cast to the declared result schema.
 fn typed_outputs(bound: &Bound, pipeline: &Pipeline) -> Result<Vec<(String, Expr)>, Vec<Mistake>> {
-    let mut mistakes = missing_outputs(bound, pipeline);
+    let mut mistakes = missing_outputs(bound, pipeline, &[]);
     let outputs = bound.outputs.iter().map(|output| (output.name.clone(), output.expr.clone()));
     let Some(declared) = &pipeline.output.schema else {
         return if mistakes.is_empty() { Ok(outputs.collect()) } else { Err(mistakes) };

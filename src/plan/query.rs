@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::DataType;
 
-use super::bind::{Binder, Bound, Fields};
+use super::bind::{Binder, Bound, Fields, is_failed};
 use super::catalog::Catalog;
 use super::compile::{compile, missing_outputs};
 use super::mistake::{Mistake, Place, nearest};
@@ -141,7 +141,9 @@ pub fn plan(
     let Binder { bound, lacks_outputs, mut mistakes, .. } = binder;
     if !mistakes.is_empty() {
         if !lacks_outputs && !bound.outputs.is_empty() {
-            mistakes.extend(missing_outputs(&bound, pipeline));
+            let failed = bound.outputs.iter().filter(|output| is_failed(&output.expr));
+            let failed: Vec<_> = failed.map(|output| output.name.as_str()).collect();
+            mistakes.extend(missing_outputs(&bound, pipeline, &failed));
         }
         for mistake in &mut mistakes {
             if let Place::Query(span) = &mut mistake.place {

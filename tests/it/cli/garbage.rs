@@ -34,7 +34,7 @@ fn garbage() -> Vec<(Vec<u8>, &'static str)> {
         (b"{\"order_id\":\"1\"}".to_vec(), "order_id"),
         (order("\"amount\":true"), "amount"),
         (order("\"customer_id\":{\"id\":1}"), "customer_id"),
-        (order("\"amount\":1,\"amount\":1"), "twice"),
+        (order("\"amount\":1,\"amount\":1"), "second value of a field"),
         (not_utf8, "UTF-8"),
         (order("\"amount\":1e400"), "amount"),
         (b"{\"order_id\":99999999999999999999999}".to_vec(), "order_id"),
