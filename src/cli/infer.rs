@@ -48,9 +48,21 @@ fn block(table: &str, event_time: Option<&str>, inferred: &Inferred) -> String {
     }
     text.push_str("    schema:\n");
     for (name, data_type) in &inferred.fields {
-        text.push_str(&format!("      {}: {}\n", quoted(name), type_name(data_type)));
+        text.push_str(&format!("      {}: {}\n", quoted(name), quoted_type(&type_name(data_type))));
     }
     text
+}
+
+/// A type as a YAML value: quoted if `: ` or a name within it could be read as YAML. Single quotes, within which nothing
+/// is replaced from the environment.
+fn quoted_type(text: &str) -> String {
+    let is_plain =
+        text.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '<' | '>' | '(' | ')' | ','));
+    match (is_plain, text.contains(char::is_control)) {
+        (true, _) => text.to_string(),
+        (false, false) => format!("'{}'", text.replace('\'', "''")),
+        (false, true) => serde_json::Value::from(text).to_string(),
+    }
 }
 
 /// A YAML key: quoted if it could be read as anything but a string.

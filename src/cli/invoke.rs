@@ -58,12 +58,17 @@ type Inputs = BTreeMap<String, Vec<PathBuf>>;
 
 fn inputs(arguments: &[String]) -> Result<Inputs> {
     let mut inputs = Inputs::new();
+    let stdins = arguments.iter().filter(|argument| argument.ends_with("=-")).count();
+    if stdins > 1 {
+        let message = format!("--input …=-: the standard input can be read once, and is asked for {stdins} times");
+        return Err(Error::Mistake(message));
+    }
     for argument in arguments {
         let (name, path) =
             argument.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty()).ok_or_else(|| {
                 Error::Mistake(format!("--input {argument}: expected TOPIC=FILE, as in --input users=users.ndjson"))
             })?;
-        if path != "-" && !Path::new(path).is_file() {
+        if path != "-" && !Path::new(path).exists() {
             return Err(Error::Mistake(format!("--input {argument}: there is no file {path}")));
         }
         inputs.entry(name.to_string()).or_default().push(PathBuf::from(path));

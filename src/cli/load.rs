@@ -5,9 +5,10 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Mistakes, Pipeline, Settings, load_pipeline, load_settings};
+use crate::config::{Mistakes, Pipeline, Settings, load_pipeline, load_settings, type_name};
+use crate::decode::supports;
 use crate::error::{Error, Result};
-use crate::plan::{Catalog, Fields, Place, Plan, parse, plan, tables_of};
+use crate::plan::{Catalog, Fields, Mistake, Place, Plan, check_without_columns, parse, plan, tables_of};
 
 /// A pipeline that can be run.
 pub(super) struct Loaded {
@@ -18,11 +19,14 @@ pub(super) struct Loaded {
 /// Gives the columns of a table that declares none: by its name, its topic, and the field that is its time.
 pub(super) type Sampler<'a> = &'a mut dyn FnMut(&str, &str, Option<&str>) -> Result<Fields>;
 
-/// Loads and plans a pipeline.
+/// Loads and plans a pipeline; warnings are shown.
 pub(super) fn load(path: &Path, settings: &Settings, sampler: Sampler<'_>) -> Result<Loaded> {
     let pipeline = load_pipeline(path).map_err(reported)?;
     let fields = fields_of(&pipeline, sampler)?;
     let plan = plan_of(&pipeline, &fields, settings, &Catalog::new()).map_err(reported)?;
+    if !pipeline.warnings.is_empty() {
+        eprintln!("{}", pipeline.warnings.render(std::io::stderr().is_terminal()));
+    }
     Ok(Loaded { pipeline: Arc::new(pipeline), plan })
 }
 
@@ -54,21 +58,44 @@ pub(super) fn plan_of(
     settings: &Settings,
     catalog: &Catalog,
 ) -> std::result::Result<Plan, Mistakes> {
-    plan(pipeline, fields, settings.ttl_ms, catalog).map_err(|found| {
-        let mut mistakes = Mistakes::new(Arc::clone(&pipeline.file));
-        for mistake in found {
-            match &mistake.place {
-                Place::Query(span) if span.start.line == 0 => mistakes.at(&["query"], mistake.message, mistake.help),
-                Place::Query(span) => {
-                    let end = (span.end > span.start).then_some((span.end.line, span.end.column));
-                    mistakes.in_query((span.start.line, span.start.column), end, mistake.message, mistake.help);
-                }
-                Place::Value(path) => mistakes.at(&parts(path), mistake.message, mistake.help),
-                Place::Key(path) => mistakes.at_key(&parts(path), mistake.message, mistake.help),
-            }
+    let mut mistakes = pipeline.warnings.clone();
+    undecodable(fields, &mut mistakes);
+    match plan(pipeline, fields, settings.ttl_ms, catalog) {
+        Ok(plan) if !mistakes.is_fatal() => return Ok(plan),
+        Ok(_) => {}
+        Err(found) => found.into_iter().for_each(|mistake| add(mistake, &mut mistakes)),
+    }
+    Err(mistakes)
+}
+
+/// What of a pipeline is wrong whatever the columns of its tables are, on top of its warnings.
+pub(super) fn mistakes_without_columns(pipeline: &Pipeline) -> Mistakes {
+    let mut mistakes = pipeline.warnings.clone();
+    check_without_columns(pipeline).into_iter().for_each(|mistake| add(mistake, &mut mistakes));
+    mistakes
+}
+
+/// Columns into which JSON is not decoded.
+fn undecodable(fields: &BTreeMap<String, Fields>, mistakes: &mut Mistakes) {
+    for (table, columns) in fields {
+        for (name, data_type) in columns.iter().filter(|(_, data_type)| !supports(data_type)) {
+            let message = format!("`{name}` is of type {}, into which JSON is not decoded", type_name(data_type));
+            let help = "declare a type that docs/reference.md lists".to_string();
+            mistakes.at(&["sources", table, "schema", name], message, Some(help));
         }
-        mistakes
-    })
+    }
+}
+
+fn add(mistake: Mistake, mistakes: &mut Mistakes) {
+    match &mistake.place {
+        Place::Query(span) if span.start.line == 0 => mistakes.at(&["query"], mistake.message, mistake.help),
+        Place::Query(span) => {
+            let end = (span.end > span.start).then_some((span.end.line, span.end.column));
+            mistakes.in_query((span.start.line, span.start.column), end, mistake.message, mistake.help);
+        }
+        Place::Value(path) => mistakes.at(&parts(path), mistake.message, mistake.help),
+        Place::Key(path) => mistakes.at_key(&parts(path), mistake.message, mistake.help),
+    }
 }
 
 fn parts(path: &[String]) -> Vec<&str> {
@@ -77,10 +104,15 @@ fn parts(path: &[String]) -> Vec<&str> {
 
 /// The settings in `path`, or in ./config.yaml, or the defaults.
 pub(super) fn settings(path: Option<&Path>) -> Result<Settings> {
+    settings_in(path).map_err(reported)
+}
+
+/// As `settings`, with the mistakes themselves.
+pub(super) fn settings_in(path: Option<&Path>) -> std::result::Result<Settings, Mistakes> {
     let default = Path::new("config.yaml");
     match path {
-        Some(path) => load_settings(path).map_err(reported),
-        None if default.exists() => load_settings(default).map_err(reported),
+        Some(path) => load_settings(path),
+        None if default.exists() => load_settings(default),
         None => Ok(Settings::default()),
     }
 }
@@ -113,4 +145,26 @@ pub(super) fn pipeline_files(arguments: &[PathBuf]) -> Result<Vec<PathBuf>> {
 /// A report of mistakes, in colour for a person at a terminal.
 pub(super) fn reported(mistakes: Mistakes) -> Error {
     Error::Mistake(mistakes.render(std::io::stderr().is_terminal()))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::DataType;
+
+    use super::*;
+    use crate::config::parse_pipeline;
+
+    /// No text names such a type today; a format that brings one is told here rather than by a panic of the decoder.
+    #[test]
+    fn a_type_that_is_not_decoded_is_a_mistake_at_its_place() {
+        let text =
+            "name: p\nquery: SELECT b FROM t\nsources: {t: {schema: {a: int, b: float}}}\noutput: {topic: out}\n";
+        let pipeline = parse_pipeline("p.yaml", text.to_string(), &|_| None).expect("a good pipeline");
+        let mut fields = declared_fields(&pipeline);
+        fields.get_mut("t").expect("the table")[1].1 = DataType::Float16;
+        let mistakes = plan_of(&pipeline, &fields, &Settings::default(), &Catalog::new()).expect_err("a mistake");
+        let found = mistakes.to_json();
+        assert_eq!((&found[0]["line"], &found[0]["column"]), (&3.into(), &35.into()), "{mistakes}");
+        assert_eq!(found[0]["message"], "`b` is of type Float16, into which JSON is not decoded");
+    }
 }

@@ -1,27 +1,30 @@
 //! `kaflowsql validate`: everything that is wrong with pipelines, at once.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::arguments::ValidateArguments;
-use super::load::{declared_fields, fields_of, pipeline_files, plan_of, settings};
+use super::load::{declared_fields, fields_of, mistakes_without_columns, pipeline_files, plan_of, settings_in};
 use super::sample::topic_sampler;
 use crate::config::{Mistakes, Pipeline, Settings, load_pipeline};
 use crate::error::{Error, Result};
-use crate::plan::{Catalog, parse, tables_of};
+use crate::plan::{Catalog, Fields, parse, tables_of};
 
 /// Checks the files and prints what is wrong.
 pub(super) fn validate(arguments: &ValidateArguments) -> Result<()> {
-    let settings = settings(arguments.config.as_deref())?;
-    let files = pipeline_files(&arguments.pipelines)?;
     let mut found = Vec::new();
+    let settings = settings_in(arguments.config.as_deref()).unwrap_or_else(|mistakes| {
+        found.push(mistakes);
+        Settings::default()
+    });
+    let files = pipeline_files(&arguments.pipelines)?;
     for file in &files {
-        found.extend(check(file, &settings, arguments.offline)?);
+        found.push(check(file, &settings, arguments.offline)?);
     }
-    let wrong = found.iter().filter(|it| it.is_fatal() || arguments.deny_warnings).count();
+    found.retain(|mistakes| !mistakes.is_empty());
     if arguments.json {
         let all: Vec<Value> =
             found.iter().flat_map(|mistakes| mistakes.to_json().as_array().cloned().unwrap_or_default()).collect();
@@ -33,32 +36,43 @@ pub(super) fn validate(arguments: &ValidateArguments) -> Result<()> {
             eprintln!("{}", mistakes.render(std::io::stderr().is_terminal()));
         }
     }
-    if wrong > 0 {
-        return Err(Error::Mistake(format!("{wrong} of {} files can't be run", files.len())));
+    let wrong = found.iter().filter(|mistakes| mistakes.is_fatal()).count();
+    let of = if files.len() == 1 { "1 pipeline".to_string() } else { format!("{} pipelines", files.len()) };
+    match (wrong, found.len()) {
+        (0, 0) => eprintln!("{of} checked: nothing wrong"),
+        (0, _) if !arguments.deny_warnings => eprintln!("{of} checked: no mistakes"),
+        (0, warned) => {
+            return Err(Error::Mistake(format!("{of} checked: warnings in {warned}, which --deny-warnings denies")));
+        }
+        (wrong, _) => return Err(Error::Mistake(format!("{of} checked: mistakes in {wrong}"))),
     }
-    eprintln!("{} of {} files can be run", files.len(), files.len());
     Ok(())
 }
 
-/// What is wrong with one file, if anything.
-fn check(file: &Path, settings: &Settings, offline: bool) -> Result<Option<Mistakes>> {
+/// What is wrong with one file.
+fn check(file: &Path, settings: &Settings, offline: bool) -> Result<Mistakes> {
     let pipeline = match load_pipeline(file) {
         Ok(pipeline) => pipeline,
-        Err(mistakes) => return Ok(Some(mistakes)),
+        Err(mistakes) => return Ok(mistakes),
     };
     let undeclared = undeclared(&pipeline);
-    if offline && !undeclared.is_empty() {
-        let mut warnings = Mistakes::new(Arc::clone(&pipeline.file));
-        let tables = undeclared.join(", ");
-        let message = format!("no columns are declared for {tables}, so the query was not checked");
-        warnings.warn_at_key(&["query"], message, Some("declare them under `sources`, or leave --offline out".into()));
-        return Ok(Some(warnings));
+    if undeclared.is_empty() {
+        return Ok(planned(&pipeline, &declared_fields(&pipeline), settings));
     }
-    let fields = match undeclared.is_empty() {
-        true => declared_fields(&pipeline),
-        false => fields_of(&pipeline, &mut topic_sampler(settings))?,
-    };
-    Ok(plan_of(&pipeline, &fields, settings, &Catalog::new()).err())
+    let mut mistakes = mistakes_without_columns(&pipeline);
+    if offline {
+        let message =
+            format!("no columns are declared for {}, so the query was checked in part", undeclared.join(", "));
+        mistakes.warn_at_key(&["query"], message, Some("declare them under `sources`, or leave --offline out".into()));
+    } else if !mistakes.is_fatal() {
+        return Ok(planned(&pipeline, &fields_of(&pipeline, &mut topic_sampler(settings))?, settings));
+    }
+    Ok(mistakes)
+}
+
+/// Mistakes of the plan, or the pipeline's warnings.
+fn planned(pipeline: &Pipeline, fields: &BTreeMap<String, Fields>, settings: &Settings) -> Mistakes {
+    plan_of(pipeline, fields, settings, &Catalog::new()).err().unwrap_or_else(|| pipeline.warnings.clone())
 }
 
 fn undeclared(pipeline: &Pipeline) -> Vec<String> {

@@ -10,10 +10,12 @@ use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion_sql::sqlparser::ast::{Expr as SqlExpr, Spanned};
 
 use super::catalog::Catalog;
-use super::mistake::Mistake;
+use super::mistake::{Mistake, Place};
 use super::resolve::{Clause, resolve};
 use super::scope::Scope;
 use super::table::Column;
+use super::tokens::Tokens;
+use super::wording::explained;
 
 /// The batch's time: what `now()` stands for.
 pub const NOW: &str = "now#";
@@ -121,8 +123,9 @@ pub fn plan_expr(
     clause: Clause,
     base: &mut Base,
     catalog: &Catalog,
+    tokens: &Tokens,
 ) -> Result<Expr, Vec<Mistake>> {
-    let resolved = resolve(ast, scope, clause, catalog)?;
+    let resolved = resolve(ast, scope, clause, catalog, tokens)?;
     let options = ParserOptions {
         enable_ident_normalization: false,
         map_string_types_to_utf8view: true,
@@ -134,9 +137,8 @@ pub fn plan_expr(
         .and_then(|expr| rebase(expr, scope, base))
         .and_then(|expr| coerce(expr, base));
     planned.map_err(|error| {
-        let message = scope.humanize(&error.strip_backtrace());
-        let message = message.trim_start_matches("Error during planning: ").trim_end_matches('.').to_string();
-        vec![Mistake::in_query(ast.span(), message)]
+        let place = Place::Query(tokens.whole(ast.span()));
+        vec![Mistake { place, ..explained(&scope.humanize(&error.strip_backtrace())) }]
     })
 }
 
@@ -160,7 +162,9 @@ fn rebase(expr: Expr, scope: &Scope, base: &mut Base) -> datafusion_common::Resu
                     DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
                         field.data_type().clone()
                     }
-                    other => return datafusion_common::plan_err!("unnest() takes a list, and this is {other}"),
+                    other => {
+                        return datafusion_common::plan_err!("unnest() can only be applied to a list, not {other}");
+                    }
                 };
                 Transformed::yes(base.add(BaseSource::Unnest(list), element))
             }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::DataType;
+use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, ExprSchemable};
 use datafusion_sql::sqlparser::ast::{
     Expr as SqlExpr, Ident, ObjectName, Query, Select, SelectItem, Spanned, TableAlias, TableFactor,
@@ -11,12 +12,15 @@ use datafusion_sql::sqlparser::tokenizer::Span;
 
 use super::base::{Base, BaseSource, Instance, plan_expr};
 use super::catalog::Catalog;
-use super::mistake::Mistake;
+use super::mistake::{Mistake, Place};
 use super::parse::{conjuncts, plain_select, table_name};
 use super::resolve::Clause;
 use super::scope::{Scope, ScopeColumn};
 use super::star::{self, Item};
 use super::table::Column;
+use super::tokens::Tokens;
+use super::wording::explained;
+use crate::config::type_name;
 
 /// A table's fields: names and Arrow types.
 pub type Fields = Vec<(String, DataType)>;
@@ -58,16 +62,28 @@ pub struct Output {
     pub span: Span,
 }
 
+/// What stands for an expression that is a mistake.
+const FAILED: Expr = Expr::Literal(ScalarValue::Null, None);
+
+/// Whether an expression may be one that stands for a mistake.
+pub fn is_failed(expr: &Expr) -> bool {
+    *expr == FAILED
+}
+
 /// What binding must know.
 pub struct Binder<'a> {
     /// The functions.
     pub catalog: &'a Catalog,
     /// The fields of each table.
     pub fields: &'a BTreeMap<String, Fields>,
+    /// The words of the query.
+    pub tokens: &'a Tokens,
     /// Which tables are dimensions.
     pub dimensions: &'a BTreeSet<String>,
     /// What is bound so far.
     pub bound: Bound,
+    /// Whether some column of a SELECT list is not known at all.
+    pub lacks_outputs: bool,
     /// What is wrong so far.
     pub mistakes: Vec<Mistake>,
 }
@@ -88,7 +104,7 @@ impl Binder<'_> {
     }
 
     fn expr(&mut self, ast: &SqlExpr, scope: &Scope, clause: Clause) -> Option<Expr> {
-        match plan_expr(ast, scope, clause, &mut self.bound.base, self.catalog) {
+        match plan_expr(ast, scope, clause, &mut self.bound.base, self.catalog, self.tokens) {
             Ok(expr) => Some(expr),
             Err(mistakes) => {
                 self.mistakes.extend(mistakes);
@@ -100,7 +116,7 @@ impl Binder<'_> {
     /// A query that is the driving table, with what is joined to it.
     fn query<'q>(&mut self, query: &'q Query, ctes: &Ctes<'q>, outermost: bool) -> Option<(Scope, Vec<Output>)> {
         let ctes = self.with(query, ctes);
-        let select = plain_select(query, &mut self.mistakes)?;
+        let select = plain_select(query, self.tokens, &mut self.mistakes)?;
         let from = self.only_from(select)?;
         let mut scope = self.driving(&from.relation, &ctes)?;
         for join in &from.joins {
@@ -116,7 +132,8 @@ impl Binder<'_> {
         let mut ctes = ctes.clone();
         if let Some(with) = &query.with {
             if with.recursive {
-                self.mistake(with.span(), "a recursive CTE has no end on a stream", "remove RECURSIVE");
+                let place = self.tokens.word_from(with.span().start, "RECURSIVE");
+                self.mistake(place, "a recursive CTE has no end on a stream", "remove RECURSIVE");
             }
             for cte in &with.cte_tables {
                 if !cte.alias.columns.is_empty() {
@@ -156,11 +173,12 @@ impl Binder<'_> {
             Relation::Table(name, alias, span) => {
                 if self.dimensions.contains(&name) {
                     let message = format!(
-                        "`{name}` is a dimension (listed under state.dimensions), and the table in FROM drives the \
-                         query: it must be an event table"
+                        "`{name}` is a dimension, and the table in FROM must be an event table: it drives the query"
                     );
-                    self.mistake(span, message, "put the event table into FROM, and join the dimension to it");
-                    return None;
+                    let help = format!(
+                        "put the event table into FROM and join `{name}` to it; state.dimensions lists the dimensions"
+                    );
+                    self.mistake(span, message, help);
                 }
                 Some(self.occurrence(&name, &alias))
             }
@@ -173,7 +191,7 @@ impl Binder<'_> {
         scope: &mut Scope,
         ctes: &Ctes<'q>,
     ) -> Option<()> {
-        let (left, constraint) = super::join_clause::accepted(join, &mut self.mistakes)?;
+        let accepted = super::join_clause::accepted(join, self.tokens, &mut self.mistakes);
         let (right, residual) = self.joined(&join.relation, ctes)?;
         let instance = Instance(self.bound.instances.len() - 1);
         let alias = right.columns.first().map(|column| column.relation.clone()).unwrap_or_default();
@@ -182,12 +200,17 @@ impl Binder<'_> {
             self.mistake(join.relation.span(), message, "give one of them another name with AS");
             return None;
         }
+        let Some((left, constraint)) = accepted else {
+            // What else is wrong shows all the same.
+            scope.columns.extend(right.columns);
+            return Some(());
+        };
         let mut bound = BoundJoin { left, keys: Vec::new(), residual };
-        match constraint {
+        match &constraint {
             super::join_clause::Constraint::On(condition) => {
                 scope.columns.extend(right.columns);
                 for conjunct in conjuncts(condition) {
-                    if let Some(expr) = self.expr(conjunct, scope, Clause::On) {
+                    if let Some(expr) = self.condition(conjunct, scope, Clause::On) {
                         self.join_condition(expr, instance, &mut bound);
                     }
                 }
@@ -198,7 +221,11 @@ impl Binder<'_> {
         }
         if bound.keys.is_empty() && self.mistakes.is_empty() {
             let message = format!("the join with `{alias}` has no equality between it and the tables before it");
-            self.mistake(join.span(), message, format!("write ON … = {alias}.…; other conditions may follow with AND"));
+            let place = match &constraint {
+                super::join_clause::Constraint::On(condition) => self.tokens.whole(condition.span()),
+                super::join_clause::Constraint::Using(_) => join.span(),
+            };
+            self.mistake(place, message, format!("write ON … = {alias}.…; further conditions may follow with AND"));
         }
         self.bound.joins.push(bound);
         Some(())
@@ -232,15 +259,15 @@ impl Binder<'_> {
                     let message = format!(
                         "`{name}` is an event table, and joins of events with events come with a later version"
                     );
-                    let help = format!("if `{name}` is a table of current facts, list it under state.dimensions");
+                    let help =
+                        format!("if only its newest row of each key counts, list `{name}` under state.dimensions");
                     self.mistake(span, message, help);
-                    return None;
                 }
                 Some((self.occurrence(&name, &alias), Vec::new()))
             }
             Relation::Query(query, alias, ctes) => {
                 let ctes = self.with(query, &ctes);
-                let select = plain_select(query, &mut self.mistakes)?;
+                let select = plain_select(query, self.tokens, &mut self.mistakes)?;
                 let from = self.only_from(select)?;
                 if let Some(inner) = from.joins.first() {
                     let message = "a join inside the right side of a join is not supported";
@@ -250,7 +277,7 @@ impl Binder<'_> {
                 let (scope, mut residual) = self.joined(&from.relation, &ctes)?;
                 if let Some(selection) = &select.selection {
                     for conjunct in conjuncts(selection) {
-                        residual.extend(self.expr(conjunct, &scope, Clause::Where));
+                        residual.extend(self.condition(conjunct, &scope, Clause::Where));
                     }
                 }
                 let mut outputs = self.select_list(select, &scope, Clause::SubSelect)?;
@@ -283,10 +310,11 @@ impl Binder<'_> {
                 }
                 let alias = alias.unwrap_or_else(|| last_part(name));
                 if !self.fields.contains_key(&full) {
-                    self.mistakes.push(
-                        Mistake::in_query(name.span(), format!("the columns of `{full}` are not known"))
-                            .help(format!("declare them under sources.{full}.schema; `kaflowsql infer` guesses them")),
-                    );
+                    let help = match super::mistake::nearest(&full, self.fields.keys().map(String::as_str)) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => format!("declare them under sources.{full}.schema; `kaflowsql infer` guesses them"),
+                    };
+                    self.mistake(name.span(), format!("the columns of `{full}` are not known"), help);
                     return None;
                 }
                 Some(Relation::Table(full, alias, name.span()))
@@ -335,6 +363,7 @@ impl Binder<'_> {
                 name: column.name().to_string(),
                 hidden: !matches!(column, Column::Field { .. }),
                 merged: false,
+                table: Some(table.to_string()),
                 expr: self.bound.base.add(BaseSource::Table(instance, column), data_type.clone()),
                 data_type,
             });
@@ -351,24 +380,33 @@ impl Binder<'_> {
             expr: output.expr,
             hidden: false,
             merged: false,
+            table: None,
         };
         Scope { columns: outputs.into_iter().map(column).collect() }
     }
 
     fn filter(&mut self, select: &Select, scope: &Scope) {
-        let Some(selection) = &select.selection else { return };
-        for conjunct in conjuncts(selection) {
-            if let Some(expr) = self.expr(conjunct, scope, Clause::Where) {
-                match expr.get_type(&self.bound.base.df_schema()) {
-                    Ok(DataType::Boolean | DataType::Null) => self.bound.conditions.push(expr),
-                    Ok(other) => {
-                        let message = format!("a condition is true or false, and this is {other}");
-                        self.mistake(conjunct.span(), message, "compare it with something");
-                    }
-                    Err(error) => self.mistake(conjunct.span(), error.strip_backtrace(), "mend the expression"),
-                }
+        for conjunct in select.selection.iter().flat_map(conjuncts) {
+            let condition = self.condition(conjunct, scope, Clause::Where);
+            self.bound.conditions.extend(condition);
+        }
+    }
+
+    /// An expression that is true or false.
+    fn condition(&mut self, ast: &SqlExpr, scope: &Scope, clause: Clause) -> Option<Expr> {
+        let expr = self.expr(ast, scope, clause)?;
+        let place = self.tokens.whole(ast.span());
+        match expr.get_type(&self.bound.base.df_schema()) {
+            Ok(DataType::Boolean | DataType::Null) => return Some(expr),
+            Ok(other) => {
+                let message = format!("a condition is true or false, and this is of type {}", type_name(&other));
+                self.mistake(place, message, "compare it with something");
+            }
+            Err(error) => {
+                self.mistakes.push(Mistake { place: Place::Query(place), ..explained(&error.strip_backtrace()) });
             }
         }
+        None
     }
 
     fn select_list(&mut self, select: &Select, scope: &Scope, clause: Clause) -> Option<Vec<Output>> {
@@ -384,11 +422,11 @@ impl Binder<'_> {
                     span: item.span(),
                 })),
                 Some(Item::Expr(expr, name)) => {
-                    if let Some(planned) = self.expr(expr, scope, clause) {
-                        outputs.push(Output { name, expr: planned, span: span_of(item) });
-                    }
+                    // A mistake is told once: whatever reads the column meets a NULL.
+                    let planned = self.expr(expr, scope, clause).unwrap_or(FAILED);
+                    outputs.push(Output { name, expr: planned, span: span_of(item) });
                 }
-                None => {}
+                None => self.lacks_outputs = true,
             }
         }
         let mut names = BTreeSet::new();

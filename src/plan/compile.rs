@@ -12,11 +12,12 @@ use super::base::{Base, BaseSource, Instance, NOW, as_key, now_type};
 use super::bind::{Bound, Fields};
 use super::index_keys;
 use super::join_clause::all_of;
-use super::mistake::{Mistake, did_you_mean};
+use super::mistake::{Mistake, did_you_mean, nearest};
 use super::query::{ColumnSource, Dimension, Lookup, OutputColumn, Plan};
 use super::table::{Column, Role, Table};
+use super::wording::cast_types;
 use crate::batch::TableId;
-use crate::config::Pipeline;
+use crate::config::{Pipeline, type_name};
 use crate::expression::Expression;
 
 /// Makes the plan.
@@ -29,8 +30,9 @@ pub fn compile(
     fields: &BTreeMap<String, Fields>,
     process_ttl_ms: i64,
 ) -> Result<Plan, Vec<Mistake>> {
-    let key = key_of(&bound, pipeline)?;
     let outputs = typed_outputs(&bound, pipeline)?;
+    let is_key = |name: &String| pipeline.output.key.as_ref() == Some(name);
+    let key = outputs.iter().position(|(name, _)| is_key(name));
     let mut compiler = Compiler::new(bound, pipeline, fields, process_ttl_ms)?;
     compiler.keep_columns(&outputs);
     compiler.number_columns(&outputs);
@@ -55,34 +57,36 @@ pub fn compile(
     })
 }
 
-/// The place of `output.key` among the outputs.
-fn key_of(bound: &Bound, pipeline: &Pipeline) -> Result<Option<usize>, Vec<Mistake>> {
-    let Some(key) = &pipeline.output.key else { return Ok(None) };
-    let names = || bound.outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>();
-    let place = bound.outputs.iter().position(|output| output.name == *key);
-    place.map(Some).ok_or_else(|| {
-        let message = format!("the result has no column `{key}`");
-        vec![Mistake::at(&["output", "key"], message).help(did_you_mean(key, names()))]
-    })
+/// Columns of the result that `output` names and the query does not give; those that are near one of `told`, about which
+/// there is a mistake already, left out.
+pub fn missing_outputs(bound: &Bound, pipeline: &Pipeline, told: &[&str]) -> Vec<Mistake> {
+    let names: Vec<_> = bound.outputs.iter().map(|output| output.name.as_str()).collect();
+    let missing = |name: &str| {
+        let message = format!("the result has no column `{name}`");
+        let is_told = nearest(name, told.iter().copied()).is_some();
+        (!names.contains(&name) && !is_told).then(|| (message, did_you_mean(name, names.iter().copied())))
+    };
+    let key = pipeline.output.key.iter().filter_map(|key| missing(key));
+    let key = key.map(|(message, help)| Mistake::at(&["output", "key"], message).help(help));
+    let declared = pipeline.output.schema.iter().flatten();
+    let declared = declared.filter_map(|(name, _)| missing(name).map(|it| (name, it)));
+    let declared =
+        declared.map(|(name, (message, help))| Mistake::at_key(&["output", "schema", name], message).help(help));
+    key.chain(declared).collect()
 }
 
 /// The outputs, cast to the declared result schema.
 fn typed_outputs(bound: &Bound, pipeline: &Pipeline) -> Result<Vec<(String, Expr)>, Vec<Mistake>> {
+    let mut mistakes = missing_outputs(bound, pipeline, &[]);
     let outputs = bound.outputs.iter().map(|output| (output.name.clone(), output.expr.clone()));
-    let Some(declared) = &pipeline.output.schema else { return Ok(outputs.collect()) };
-    let mut mistakes = Vec::new();
+    let Some(declared) = &pipeline.output.schema else {
+        return if mistakes.is_empty() { Ok(outputs.collect()) } else { Err(mistakes) };
+    };
     let schema = bound.base.df_schema();
-    for (name, _) in declared {
-        if !bound.outputs.iter().any(|output| output.name == *name) {
-            let names: Vec<_> = bound.outputs.iter().map(|output| output.name.as_str()).collect();
-            let message = format!("the result has no column `{name}`");
-            mistakes.push(Mistake::at(&["output", "schema"], message).help(did_you_mean(name, names)));
-        }
-    }
     let mut typed = Vec::new();
     for output in &bound.outputs {
         let Some((_, wanted)) = declared.iter().find(|(name, _)| *name == output.name) else {
-            let message = format!("`output.schema` has no column `{}`", output.name);
+            let message = format!("`output.schema` lacks the column `{}`", output.name);
             mistakes.push(Mistake::in_query(output.span, message).help("add it there, or leave it out here"));
             continue;
         };
@@ -92,8 +96,12 @@ fn typed_outputs(bound: &Bound, pipeline: &Pipeline) -> Result<Vec<(String, Expr
         } else if can_cast_types(&actual, wanted) {
             typed.push((output.name.clone(), cast(output.expr.clone(), wanted.clone())));
         } else {
-            let message = format!("`{}` is {actual}, which can't be cast to {wanted}", output.name);
-            mistakes.push(Mistake::in_query(output.span, message).help("mend `output.schema`, or cast it here"));
+            let (actual, wanted) = (type_name(&actual), type_name(wanted));
+            let message = format!("`{}` is of type {actual}, which can't be cast to {wanted}", output.name);
+            mistakes.push(
+                Mistake::in_query(output.span, message)
+                    .help("declare another type under output.schema, or give another value here"),
+            );
         }
     }
     if mistakes.is_empty() { Ok(typed) } else { Err(mistakes) }
@@ -227,7 +235,7 @@ impl<'a> Compiler<'a> {
                 _ => Transformed::no(expr),
             })
         });
-        named.map_or_else(|_| expr.to_string(), |named| named.data.to_string())
+        cast_types(&named.map_or_else(|_| expr.to_string(), |named| named.data.to_string()))
     }
 
     fn name_of(&self, base: usize) -> String {
@@ -347,7 +355,7 @@ fn table(
     if let Some(Column::Field { name: field, data_type }) = &event_time
         && !matches!(data_type, DataType::Timestamp(..))
     {
-        let message = format!("`{field}` is {data_type}, and an event time is a timestamp");
+        let message = format!("`{field}` is of type {}, but a row's time is a timestamp", type_name(data_type));
         let help = format!("declare it as `{field}: timestamp` under sources.{name}.schema");
         mistakes.push(Mistake::at(&["sources", name, "event_time"], message).help(help));
     }

@@ -5,9 +5,11 @@ use datafusion_sql::sqlparser::ast::{Expr as SqlExpr, Join, JoinConstraint, Join
 
 use super::base::{Instance, coerce};
 use super::bind::{Binder, BoundJoin};
-use super::mistake::Mistake;
+use super::mistake::{Mistake, Place};
 use super::parse::table_name;
 use super::scope::Scope;
+use super::tokens::Tokens;
+use super::wording::explained;
 
 /// How the two sides of a join belong together.
 pub enum Constraint<'q> {
@@ -17,14 +19,19 @@ pub enum Constraint<'q> {
     Using(&'q [ObjectName]),
 }
 
+/// What JOIN is made of.
+const JOIN_WORDS: [&str; 13] =
+    ["JOIN", "LEFT", "RIGHT", "FULL", "INNER", "OUTER", "CROSS", "NATURAL", "SEMI", "ANTI", "ASOF", "APPLY", "GLOBAL"];
+
 /// Whether the join is LEFT, and its constraint; `None` after a mistake.
-pub fn accepted<'q>(join: &'q Join, mistakes: &mut Vec<Mistake>) -> Option<(bool, Constraint<'q>)> {
+pub fn accepted<'q>(join: &'q Join, tokens: &Tokens, mistakes: &mut Vec<Mistake>) -> Option<(bool, Constraint<'q>)> {
+    let place = tokens.words_before(join.relation.span(), &JOIN_WORDS);
     let (left, constraint) = match &join.join_operator {
         JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => (false, constraint),
         JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => (true, constraint),
         other => {
             let (what, help) = refused(other);
-            mistakes.push(Mistake::in_query(join.relation.span(), what).help(help));
+            mistakes.push(Mistake::in_query(place, what).help(help));
             return None;
         }
     };
@@ -33,12 +40,12 @@ pub fn accepted<'q>(join: &'q Join, mistakes: &mut Vec<Mistake>) -> Option<(bool
         JoinConstraint::Using(names) => Some((left, Constraint::Using(names))),
         JoinConstraint::Natural => {
             let message = "a NATURAL join changes its meaning when a table gets a column";
-            mistakes.push(Mistake::in_query(join.relation.span(), message).help("write USING (…) or ON …"));
+            mistakes.push(Mistake::in_query(place, message).help("write JOIN … USING (…), or JOIN … ON …"));
             None
         }
         JoinConstraint::None => {
             let message = "a join without a condition is a CROSS JOIN, whose output has no bound";
-            mistakes.push(Mistake::in_query(join.relation.span(), message).help("write ON with an equality"));
+            mistakes.push(Mistake::in_query(place, message).help("write ON and an equality behind the table"));
             None
         }
     }
@@ -47,10 +54,10 @@ pub fn accepted<'q>(join: &'q Join, mistakes: &mut Vec<Mistake>) -> Option<(bool
 fn refused(operator: &JoinOperator) -> (&'static str, &'static str) {
     match operator {
         JoinOperator::Right(_) | JoinOperator::RightOuter(_) => {
-            ("RIGHT JOIN is not supported", "swap the tables and write LEFT JOIN")
+            ("RIGHT JOIN is not supported", "put the other table into FROM, and write LEFT JOIN")
         }
         JoinOperator::FullOuter(_) => {
-            ("FULL JOIN is not supported: which rows find nothing is only known at the end", "write LEFT JOIN")
+            ("FULL JOIN is not supported: which rows are never found shows only at the end", "write LEFT JOIN")
         }
         JoinOperator::CrossJoin(_) => {
             ("CROSS JOIN is not supported: its output has no bound", "write JOIN … ON with an equality")
@@ -72,7 +79,10 @@ pub fn using(binder: &mut Binder<'_>, names: &[ObjectName], scope: &mut Scope, r
                 let (left, right) = (scope.columns[left].expr.clone(), right.columns[place].expr.clone());
                 match coerce(binary_expr(left, Operator::Eq, right), &binder.bound.base) {
                     Ok(equality) => binder.join_condition(equality, instance, join),
-                    Err(error) => binder.mistakes.push(Mistake::in_query(name.span(), error.strip_backtrace())),
+                    Err(error) => {
+                        let place = Place::Query(name.span());
+                        binder.mistakes.push(Mistake { place, ..explained(&error.strip_backtrace()) });
+                    }
                 }
                 merged.push(place);
             }

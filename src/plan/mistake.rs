@@ -36,6 +36,12 @@ impl Mistake {
         Self { place: Place::Value(path), message: message.into(), help: None }
     }
 
+    /// A mistake in the last key of `path`.
+    pub fn at_key(path: &[&str], message: impl Into<String>) -> Self {
+        let path = path.iter().map(|part| part.to_string()).collect();
+        Self { place: Place::Key(path), message: message.into(), help: None }
+    }
+
     /// Adds what to write instead.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -50,6 +56,8 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(name.len()) / 4)
+        // Of very short names every other is near.
+        .filter(|(distance, candidate)| 2 * distance <= candidate.len().max(name.len()))
         .min()
         .map(|(_, candidate)| candidate)
 }

@@ -14,6 +14,8 @@ mod resolve;
 mod scope;
 mod star;
 mod table;
+mod tokens;
+mod wording;
 
 #[cfg(test)]
 mod tests;
@@ -22,5 +24,5 @@ pub use bind::Fields;
 pub use catalog::Catalog;
 pub use mistake::{Mistake, Place};
 pub use parse::{parse, tables_of};
-pub use query::{ColumnSource, Dimension, IdentityRule, Lookup, OutputColumn, Plan, plan};
+pub use query::{ColumnSource, Dimension, IdentityRule, Lookup, OutputColumn, Plan, check_without_columns, plan};
 pub use table::{Column, Identity, Role, Table};

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, GroupByExpr, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit, Visitor,
+    Expr, GroupByExpr, LimitClause, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit, Visitor,
 };
 use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::Parser;
-use datafusion_sql::sqlparser::tokenizer::{Location, Span};
+use datafusion_sql::sqlparser::tokenizer::{Location, Span, Token};
 
 use super::mistake::Mistake;
+use super::tokens::Tokens;
 
 /// How deep expressions and sub-selects may nest.
 const NESTING_MAX: usize = 100;
@@ -19,11 +20,18 @@ const NESTING_MAX: usize = 100;
 /// # Errors
 /// With the mistake's place, if `sql` is anything else.
 pub fn parse(sql: &str) -> Result<Query, Mistake> {
-    let statements = Parser::new(&GenericDialect {})
+    let mut parser = Parser::new(&GenericDialect {})
         .with_recursion_limit(NESTING_MAX)
         .try_with_sql(sql)
-        .and_then(|mut parser| parser.parse_statements())
-        .map_err(|error| syntax_mistake(&error.to_string()))?;
+        .map_err(|error| syntax_mistake(&error.to_string(), Span::empty()))?;
+    let statements = match parser.parse_statements() {
+        Ok(statements) => statements,
+        Err(error) => {
+            let next = parser.peek_token();
+            let place = if next.token == Token::EOF { Tokens::of(sql).last() } else { next.span };
+            return Err(syntax_mistake(&error.to_string(), place));
+        }
+    };
     let mut statements = statements.into_iter();
     let first = statements.next();
     if let Some(second) = statements.next() {
@@ -42,8 +50,8 @@ pub fn parse(sql: &str) -> Result<Query, Mistake> {
     }
 }
 
-/// The parser says where in words: "… at Line: 2, Column: 7".
-fn syntax_mistake(text: &str) -> Mistake {
+/// The parser says where in words, "… at Line: 2, Column: 7", or not at all: then it is where it stopped reading.
+fn syntax_mistake(text: &str, stopped: Span) -> Mistake {
     let text = text.trim_start_matches("sql parser error: ");
     let (message, place) = match text.rsplit_once(" at Line: ") {
         Some((message, place)) => (message, place.split_once(", Column: ")),
@@ -51,13 +59,13 @@ fn syntax_mistake(text: &str) -> Mistake {
     };
     let location =
         place.and_then(|(line, column)| Some(Location::new(line.trim().parse().ok()?, column.trim().parse().ok()?)));
-    let span = location.map_or(Span::empty(), |at| Span::new(at, at));
-    let message = if message.contains("recursion limit") {
-        format!("the query nests deeper than {NESTING_MAX} levels")
-    } else {
-        format!("this is not SQL that can be read: {}", lower_first(message))
-    };
-    Mistake::in_query(span, message)
+    let span = location.map_or(stopped, |at| Span::new(at, at));
+    if message.contains("recursion limit") {
+        let message = format!("the query nests deeper than {NESTING_MAX} levels");
+        return Mistake::in_query(span, message).help("split it: a CTE for each step");
+    }
+    let said = lower_first(message).replace("expected: ", "expected ").replace("found: ", "found ");
+    Mistake::in_query(span, format!("this is not SQL: {}", said.replace("found EOF", "found the end of the query")))
 }
 
 fn lower_first(text: &str) -> String {
@@ -66,23 +74,22 @@ fn lower_first(text: &str) -> String {
 }
 
 /// The SELECT of a query without any clause that is refused; mistakes go to `mistakes`.
-pub fn plain_select<'a>(query: &'a Query, mistakes: &mut Vec<Mistake>) -> Option<&'a Select> {
-    let mut refuse = |span: Span, what: &str, help: &str| {
-        mistakes.push(Mistake::in_query(span, format!("{what}, which a stream has no end for")).help(help));
+pub fn plain_select<'a>(query: &'a Query, tokens: &Tokens, mistakes: &mut Vec<Mistake>) -> Option<&'a Select> {
+    let mut refuse = |span: Span, message: &str, help: &str| {
+        mistakes.push(Mistake::in_query(span, message).help(help));
     };
     if let Some(order_by) = &query.order_by {
-        refuse(
-            order_by.span(),
-            "ORDER BY needs all rows at once",
-            "remove it: rows leave in the order of their events",
-        );
+        let place = tokens.from_word("ORDER", order_by.span());
+        refuse(place, "ORDER BY needs all rows at once, and a stream never ends", ORDER_HELP);
     }
+    let count_help = "remove it, or choose rows with WHERE";
     if let Some(limit) = &query.limit_clause {
-        refuse(limit.span(), "LIMIT and OFFSET count rows of an end result", "remove it, or filter with WHERE");
+        let place = tokens.from_word(if limit_is_offset(limit) { "OFFSET" } else { "LIMIT" }, limit.span());
+        refuse(place, "LIMIT and OFFSET count the rows of a result that ends, and a stream never ends", count_help);
     }
-    if let Some(fetch) = &query.fetch {
-        let _ = fetch;
-        refuse(query.span(), "FETCH counts rows of an end result", "remove it, or filter with WHERE");
+    if query.fetch.is_some() {
+        let place = tokens.last_of(&["FETCH"]);
+        refuse(place, "FETCH counts the rows of a result that ends, and a stream never ends", count_help);
     }
     if !query.locks.is_empty()
         || query.for_clause.is_some()
@@ -90,18 +97,19 @@ pub fn plain_select<'a>(query: &'a Query, mistakes: &mut Vec<Mistake>) -> Option
         || query.format_clause.is_some()
         || !query.pipe_operators.is_empty()
     {
-        let mistake = Mistake::in_query(query.span(), "FOR, SETTINGS, FORMAT and |> have no meaning here");
-        mistakes.push(mistake.help("end the query after WHERE"));
+        let place = tokens.last_of(&["FOR", "SETTINGS", "FORMAT"]);
+        refuse(place, "FOR, SETTINGS, FORMAT and |> have no meaning here", "end the query after WHERE");
     }
     match query.body.as_ref() {
         SetExpr::Select(select) => {
-            refuse_clauses(select, mistakes);
+            refuse_clauses(select, tokens, mistakes);
             Some(select)
         }
-        SetExpr::Query(inner) if query.with.is_none() => plain_select(inner, mistakes),
-        SetExpr::SetOperation { op, .. } => {
-            let mistake = Mistake::in_query(query.body.span(), format!("{op} of two queries is not supported"));
-            mistakes.push(mistake.help("write two pipelines with the same output topic"));
+        SetExpr::Query(inner) if query.with.is_none() => plain_select(inner, tokens, mistakes),
+        SetExpr::SetOperation { op, left, .. } => {
+            let place = tokens.word_from(left.span().end, &op.to_string());
+            let mistake = Mistake::in_query(place, format!("{op} of two queries is not supported"));
+            mistakes.push(mistake.help("write a pipeline for each; both may have the same output topic"));
             None
         }
         other => {
@@ -112,32 +120,54 @@ pub fn plain_select<'a>(query: &'a Query, mistakes: &mut Vec<Mistake>) -> Option
     }
 }
 
-fn refuse_clauses(select: &Select, mistakes: &mut Vec<Mistake>) {
-    let whole = select.span();
-    let mut refuse = |found: bool, span: Span, what: &str, help: &str| {
+const ORDER_HELP: &str = "remove it: rows with equal keys leave in the order of their events";
+
+fn limit_is_offset(limit: &LimitClause) -> bool {
+    matches!(limit, LimitClause::LimitOffset { limit: None, .. })
+}
+
+fn refuse_clauses(select: &Select, tokens: &Tokens, mistakes: &mut Vec<Mistake>) {
+    let start = select.select_token.0.span;
+    let mut refuse = |found: bool, word: &str, span: Option<Span>, what: &str, help: &str| {
         if found {
-            mistakes.push(Mistake::in_query(if span == Span::empty() { whole } else { span }, what).help(help));
+            let place = match span {
+                Some(span) if span != Span::empty() => tokens.from_word(word, span),
+                _ => tokens.word_from(start.start, word),
+            };
+            let place = if place == Span::empty() { start } else { place };
+            mistakes.push(Mistake::in_query(place, what).help(help));
         }
     };
     let group_by = match &select.group_by {
         GroupByExpr::All(_) => true,
         GroupByExpr::Expressions(expressions, modifiers) => !expressions.is_empty() || !modifiers.is_empty(),
     };
-    let aggregate_help = "a pipeline enriches row by row; aggregate downstream";
+    let aggregate_help = "a pipeline enriches row by row; aggregate what comes out of it";
+    let distinct_help = "remove it, or key the output topic and let compaction keep the last row of each key";
     refuse(
         select.distinct.is_some(),
-        select.select_token.0.span,
-        "DISTINCT would have to remember every row that ever left",
-        "remove it, or key the output topic and let compaction keep the last row of each key",
+        "DISTINCT",
+        None,
+        "DISTINCT would have to remember every row that ever came out",
+        distinct_help,
     );
-    refuse(group_by, select.group_by.span(), "GROUP BY would depend on where a batch ends", aggregate_help);
-    let having = select.having.as_ref().map_or(Span::empty(), Spanned::span);
-    refuse(select.having.is_some(), having, "HAVING would depend on where a batch ends", "use WHERE");
-    let qualify = select.qualify.as_ref().map_or(Span::empty(), Spanned::span);
-    refuse(select.qualify.is_some(), qualify, "QUALIFY would depend on where a batch ends", "use WHERE");
-    refuse(!select.named_window.is_empty(), Span::empty(), "WINDOW would depend on where a batch ends", aggregate_help);
-    refuse(select.top.is_some(), Span::empty(), "TOP counts rows of an end result", "filter with WHERE");
-    refuse(select.into.is_some(), Span::empty(), "SELECT INTO has no meaning here", "name the topic under `output`");
+    let place = Some(select.group_by.span());
+    refuse(
+        group_by,
+        "GROUP",
+        place,
+        "GROUP BY would give what happens to be in a batch, not the whole",
+        aggregate_help,
+    );
+    let place = select.having.as_ref().map(Spanned::span);
+    refuse(place.is_some(), "HAVING", place, "HAVING asks of groups, and a stream has none that end", "use WHERE");
+    let place = select.qualify.as_ref().map(Spanned::span);
+    refuse(place.is_some(), "QUALIFY", place, "QUALIFY asks of windows, and a stream has none that end", "use WHERE");
+    let windows = !select.named_window.is_empty();
+    refuse(windows, "WINDOW", None, "WINDOW would give what happens to be in a batch, not the whole", aggregate_help);
+    let top = "TOP counts the rows of a result that ends, and a stream never ends";
+    refuse(select.top.is_some(), "TOP", None, top, "remove it, or choose rows with WHERE");
+    refuse(select.into.is_some(), "INTO", None, "SELECT INTO has no meaning here", "name the topic under `output`");
     refuse(
         !select.lateral_views.is_empty()
             || select.prewhere.is_some()
@@ -147,7 +177,8 @@ fn refuse_clauses(select: &Select, mistakes: &mut Vec<Mistake>) {
             || !select.sort_by.is_empty()
             || select.exclude.is_some()
             || select.value_table_mode.is_some(),
-        Span::empty(),
+        "SELECT",
+        None,
         "this SELECT has a clause that is not supported",
         "a query is SELECT … FROM … [LEFT] JOIN … ON … WHERE …",
     );
@@ -216,7 +247,7 @@ mod tests {
             Err(mistake) => return vec![mistake.message],
         };
         let mut mistakes = Vec::new();
-        plain_select(&query, &mut mistakes);
+        plain_select(&query, &Tokens::of(sql), &mut mistakes);
         mistakes.into_iter().map(|mistake| mistake.message).collect()
     }
 

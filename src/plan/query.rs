@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::DataType;
 
-use super::bind::{Binder, Bound, Fields};
+use super::bind::{Binder, Bound, Fields, is_failed};
 use super::catalog::Catalog;
-use super::compile::compile;
-use super::mistake::{Mistake, did_you_mean};
-use super::parse::{parse, tables_of};
+use super::compile::{compile, missing_outputs};
+use super::mistake::{Mistake, Place, nearest};
+use super::parse::{parse, plain_select, tables_of};
 use super::table::Table;
+use super::tokens::Tokens;
 use crate::batch::TableId;
 use crate::config::Pipeline;
 use crate::expression::Expression;
@@ -125,11 +126,30 @@ pub fn plan(
     let query = parse(&pipeline.query).map_err(|mistake| vec![mistake])?;
     let dimensions: BTreeSet<_> = pipeline.dimensions.iter().map(|dimension| dimension.table.clone()).collect();
     let read = tables_of(&query);
-    let mut binder = Binder { catalog, fields, dimensions: &dimensions, bound: Bound::default(), mistakes: Vec::new() };
+    let tokens = Tokens::of(&pipeline.query);
+    let mut binder = Binder {
+        catalog,
+        fields,
+        tokens: &tokens,
+        dimensions: &dimensions,
+        bound: Bound::default(),
+        lacks_outputs: false,
+        mistakes: Vec::new(),
+    };
     binder.mistakes.extend(unread_tables(pipeline, &read));
     binder.bind(&query);
-    let Binder { bound, mut mistakes, .. } = binder;
+    let Binder { bound, lacks_outputs, mut mistakes, .. } = binder;
     if !mistakes.is_empty() {
+        if !lacks_outputs && !bound.outputs.is_empty() {
+            let failed = bound.outputs.iter().filter(|output| is_failed(&output.expr));
+            let failed: Vec<_> = failed.map(|output| output.name.as_str()).collect();
+            mistakes.extend(missing_outputs(&bound, pipeline, &failed));
+        }
+        for mistake in &mut mistakes {
+            if let Place::Query(span) = &mut mistake.place {
+                *span = tokens.closed(*span);
+            }
+        }
         return Err(mistakes);
     }
     let compiled = compile(bound, pipeline, fields, process_ttl_ms);
@@ -142,24 +162,44 @@ pub fn plan(
     }
 }
 
+/// What is wrong whatever the columns of the tables are.
+pub fn check_without_columns(pipeline: &Pipeline) -> Vec<Mistake> {
+    let query = match parse(&pipeline.query) {
+        Ok(query) => query,
+        Err(mistake) => return vec![mistake],
+    };
+    let mut mistakes = unread_tables(pipeline, &tables_of(&query));
+    plain_select(&query, &Tokens::of(&pipeline.query), &mut mistakes);
+    mistakes
+}
+
 /// Settings for tables that the query does not read: most likely misspelled.
 fn unread_tables(pipeline: &Pipeline, read: &BTreeSet<String>) -> Vec<Mistake> {
-    let names = || read.iter().map(String::as_str);
-    let unread = |name: &str, at: &[&str]| {
-        let message = format!("the query reads no table `{name}`");
-        (!read.contains(name)).then(|| Mistake::at(at, message).help(did_you_mean(name, names().collect::<Vec<_>>())))
+    if read.is_empty() {
+        // Then that is the mistake.
+        return Vec::new();
+    }
+    let names: Vec<&str> = read.iter().map(String::as_str).collect();
+    let unread = |name: &str, mistake: &dyn Fn(String) -> Mistake| {
+        let help = match nearest(name, names.iter().copied()) {
+            Some(near) if pipeline.sources.contains_key(near) => format!("did you mean `{near}`?"),
+            Some(near) => format!("the query reads `{near}`: one of them is misspelled"),
+            None => format!("leave it out, or join it; the query reads {}", names.join(", ")),
+        };
+        (!read.contains(name)).then(|| mistake(format!("the query reads no table `{name}`")).help(help))
     };
-    let places: Vec<_> = (0..pipeline.dimensions.len()).map(|place| place.to_string()).collect();
-    let dimensions = pipeline.dimensions.iter().zip(&places);
-    dimensions
-        .filter_map(|(dimension, place)| unread(&dimension.table, &["state", "dimensions", place]))
-        .chain(pipeline.sources.keys().filter_map(|name| unread(name, &["sources", name])))
-        .chain(
-            pipeline
-                .events
-                .overrides_ms
-                .keys()
-                .filter_map(|name| unread(name, &["state", "events", "overrides", name])),
-        )
-        .collect()
+    let mut mistakes = Vec::new();
+    for (place, dimension) in pipeline.dimensions.iter().enumerate() {
+        let place = place.to_string();
+        let at = |message| Mistake::at(&["state", "dimensions", &place], message);
+        mistakes.extend(unread(&dimension.table, &at));
+    }
+    for name in pipeline.sources.keys() {
+        mistakes.extend(unread(name, &|message| Mistake::at_key(&["sources", name], message)));
+    }
+    for name in pipeline.events.overrides_ms.keys() {
+        let at = |message| Mistake::at_key(&["state", "events", "overrides", name], message);
+        mistakes.extend(unread(name, &at));
+    }
+    mistakes
 }

@@ -11,6 +11,7 @@ use datafusion_sql::sqlparser::tokenizer::Span;
 use super::catalog::Catalog;
 use super::mistake::{Mistake, did_you_mean};
 use super::scope::Scope;
+use super::tokens::Tokens;
 
 /// Where an expression stands: what is allowed in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +41,14 @@ impl Clause {
 ///
 /// # Errors
 /// With all mistakes in the expression, each at its place.
-pub fn resolve(expr: &Expr, scope: &Scope, clause: Clause, catalog: &Catalog) -> Result<Expr, Vec<Mistake>> {
-    let mut resolver = Resolver { scope, clause, catalog, whole: expr.span(), mistakes: Vec::new() };
+pub fn resolve(
+    expr: &Expr,
+    scope: &Scope,
+    clause: Clause,
+    catalog: &Catalog,
+    tokens: &Tokens,
+) -> Result<Expr, Vec<Mistake>> {
+    let mut resolver = Resolver { scope, clause, catalog, tokens, whole: expr.span(), mistakes: Vec::new() };
     let mut resolved = expr.clone();
     let _ = resolved.visit(&mut resolver);
     if resolver.mistakes.is_empty() { Ok(resolved) } else { Err(resolver.mistakes) }
@@ -51,6 +58,7 @@ struct Resolver<'a> {
     scope: &'a Scope,
     clause: Clause,
     catalog: &'a Catalog,
+    tokens: &'a Tokens,
     whole: Span,
     mistakes: Vec<Mistake>,
 }
@@ -75,12 +83,14 @@ impl VisitorMut for Resolver<'_> {
             Expr::CompoundFieldAccess { root, access_chain } => self.field_access(root, access_chain),
             Expr::Function(function) => self.function(function),
             Expr::InSubquery { .. } | Expr::Exists { .. } => {
-                self.refuse(expr.span(), "IN and EXISTS over a sub-select come with a later version", "write a JOIN");
+                let place = self.tokens.whole(expr.span());
+                let help = "join the table, LEFT for NOT IN and NOT EXISTS with a WHERE … IS NULL";
+                self.refuse(place, "IN and EXISTS over a sub-select come with a later version", help);
                 return ControlFlow::Break(());
             }
             Expr::Subquery(query) => {
-                let span = query.span();
-                self.refuse(span, "a sub-select can't stand for a value", "write a JOIN");
+                let place = self.tokens.parenthesized(query.span());
+                self.refuse(place, "a sub-select can't stand for a value", "join its table, and name the column here");
                 return ControlFlow::Break(());
             }
             _ => {}
@@ -113,7 +123,10 @@ impl Resolver<'_> {
                 (None, first, rest)
             }
             [first, ..] => {
-                let help = did_you_mean(&first.value, self.scope.relations());
+                let help = match self.scope.alias_of(&first.value) {
+                    Some(alias) => format!("here it is called `{alias}`"),
+                    None => did_you_mean(&first.value, self.scope.relations()),
+                };
                 self.refuse(first.span, format!("there is no table or column `{}` here", first.value), help);
                 return parts.to_vec();
             }
@@ -143,14 +156,16 @@ impl Resolver<'_> {
         let name = function.name.to_string().to_lowercase();
         let span = function.name.span();
         if function.over.is_some() {
-            self.refuse(span, format!("{name}() OVER … would depend on where a batch ends"), "window downstream");
+            let message = format!("{name}() OVER … would give what happens to be in a batch, not the whole");
+            self.refuse(span, message, "a pipeline enriches row by row; window what comes out of it");
         } else if self.catalog.is_aggregate(&name) {
-            let message = format!("{name}() is an aggregate: it would depend on where a batch ends");
-            self.refuse(span, message, "a pipeline enriches row by row; aggregate downstream");
+            let message =
+                format!("{name}() is an aggregate: it would give what happens to be in a batch, not the whole");
+            self.refuse(span, message, "a pipeline enriches row by row; aggregate what comes out of it");
         } else if !self.catalog.is_function(&name) {
             let help = match super::mistake::nearest(&name, self.catalog.names()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => "see the list of SQL functions in docs/reference.md".into(),
+                None => "there are DataFusion's scalar functions, and those in docs/reference.md".into(),
             };
             self.refuse(span, format!("there is no function `{name}`"), help);
         } else if name == "unnest" {
@@ -163,8 +178,8 @@ impl Resolver<'_> {
             && scalar.signature().volatility != Volatility::Immutable
         {
             let message =
-                format!("{name}() is another value each time it is asked, so it can't stand in {}", self.clause.name());
-            self.refuse(span, message, "it may stand in the outermost SELECT list");
+                format!("{name}() gives another value each time, so it can't stand in {}", self.clause.name());
+            self.refuse(span, message, "it may stand in the outermost SELECT list; in conditions compare columns");
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct ScopeColumn {
     pub expr: Expr,
     /// Its Arrow type.
     pub data_type: DataType,
+    /// The table that it is read from, where it is a table's own.
+    pub table: Option<String>,
     /// `_key` and the like: not part of `*`.
     pub hidden: bool,
     /// The right side of a USING column: only in sight by its qualified name, and not part of `*`.
@@ -70,6 +72,12 @@ impl Scope {
         self.columns.iter().any(|column| same(&column.relation, name, false))
     }
 
+    /// What the table `name` is called here, if it has another name.
+    pub fn alias_of(&self, name: &str) -> Option<&str> {
+        let is_of = |column: &&ScopeColumn| column.table.as_deref().is_some_and(|table| same(table, name, false));
+        self.columns.iter().find(is_of).map(|column| column.relation.as_str())
+    }
+
     /// The names of the relations in sight.
     pub fn relations(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
@@ -102,7 +110,11 @@ impl Scope {
                 let known: Vec<_> =
                     self.columns.iter().filter(in_relation).filter(|c| !c.hidden).map(|c| c.name.as_str()).collect();
                 let of = relation.map(|relation| format!(" in `{relation}`")).unwrap_or_default();
-                let help = did_you_mean(name, known.iter().copied());
+                let elsewhere = self.columns.iter().find(|column| same(&column.name, name, false) && !column.hidden);
+                let help = match elsewhere.filter(|_| relation.is_some()) {
+                    Some(column) => format!("did you mean `{}.{}`?", column.relation, column.name),
+                    None => did_you_mean(name, known.iter().copied()),
+                };
                 Err(Unresolved { message: format!("there is no column `{name}`{of}"), help })
             }
             _ => {

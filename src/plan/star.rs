@@ -38,7 +38,7 @@ pub fn item<'a>(item: &'a SelectItem, scope: &Scope, mistakes: &mut Vec<Mistake>
         }
         other => {
             let mistake = Mistake::in_query(other.span(), "this can't stand in a SELECT list");
-            mistakes.push(mistake.help("write an expression, `*`, or `table.*`"));
+            mistakes.push(mistake.help("write an expression, `*` or `table.*`"));
             None
         }
     }

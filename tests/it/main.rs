@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod broker;
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod joins;
 #[cfg(test)]
 mod kafka;
@@ -14,6 +16,8 @@ mod kafka_sink;
 mod laws;
 #[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod readme;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
