@@ -19,7 +19,7 @@ const QUERIES: [(&str, &str); 6] = [
         "SELECT user_id, upper(merchant_id) AS merchant, amount * quantity * 1.19 AS total, \
            CASE WHEN amount > 900 THEN 'high' WHEN amount > 100 THEN 'middle' ELSE 'low' END AS class, \
            date_trunc('hour', created_at) AS hour, concat(user_id, '/', merchant_id) AS pair \
-         FROM events WHERE quantity > 1 AND amount < 990",
+         FROM events WHERE quantity < 8 AND amount < 990",
     ),
     ("upper", "SELECT user_id, upper(merchant_id) AS a FROM events"),
     ("arithmetic", "SELECT user_id, amount * quantity * 1.19 AS a FROM events"),
@@ -45,7 +45,7 @@ fn sql(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
                 bencher.iter(|| {
                     let results = joiner.run(&plan, &[], black_box(&decoded.columns), size, 1_742_000_000_000_000_000);
-                    assert!(results.failures.is_empty());
+                    assert!(!results.driving_rows.is_empty() && results.failures.is_empty());
                     results.columns()
                 });
             });

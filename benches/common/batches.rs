@@ -11,7 +11,7 @@ pub fn users(range: std::ops::Range<u64>) -> RawBatch {
         let number = range.start + place as u64;
         let scrambled = common::Numbers(number).next();
         let value = format!(
-            r#"{{"user_id":"user-{number}","name":"Ada Example {number:07}","email":"ada.{number:07}@example.org","city":"city {:03}","level":{},"since":{},"score":{},"balance":{}.{:02}}}"#,
+            r#"{{"user_id":"user-{number}","name":"Ada Example {number:07}","email":"ada.example.{number:07}@mail.example.org","city":"city {:03}","level":{},"since":{},"score":{},"balance":{}.{:02}}}"#,
             number % 500,
             number % 80,
             scrambled >> 36,
