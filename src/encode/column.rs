@@ -1,10 +1,12 @@
 //! One column's cells as JSON: what to do is found once a batch, and done by one `match` a cell.
 
 use std::cell::Cell;
+use std::hint::black_box;
+use std::ops::Range;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBinaryArray, LargeStringArray,
-    PrimitiveArray, StringArray, StringViewArray, StringViewBuilder,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, ByteView, FixedSizeBinaryArray, GenericByteViewArray,
+    LargeBinaryArray, LargeStringArray, PrimitiveArray, StringArray, StringViewArray, StringViewBuilder,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::compute::cast;
@@ -15,6 +17,9 @@ use super::arena::Arena;
 use super::list::Items;
 use super::time::LastDate;
 use super::{number, text, time};
+
+/// The longest text that lies within its view.
+const INLINE_LEN_MAX: u32 = 12;
 
 /// A column whose cells can be written.
 pub(super) struct Column {
@@ -103,6 +108,16 @@ impl Column {
             _ => return unpacked(array),
         };
         Column { nulls: array.nulls().cloned(), cells }
+    }
+
+    /// Reads a byte of each long text of some rows: a loop that does nothing but miss the cache, so that many misses are
+    /// under way at a time. The texts of dimension rows lie all over the dimension.
+    pub(super) fn touch(&self, rows: Range<usize>) {
+        match &self.cells {
+            Cells::Utf8View(strings) => touch(strings, rows),
+            Cells::BinaryView(bytes) => touch(bytes, rows),
+            _ => {}
+        }
     }
 
     #[inline]
@@ -199,7 +214,21 @@ impl Column {
     }
 }
 
-fn write_list(out: &mut Arena, items: std::ops::Range<usize>, column: &Column) {
+fn touch<T: ByteViewType>(array: &GenericByteViewArray<T>, rows: Range<usize>) {
+    let buffers = array.data_buffers();
+    if buffers.is_empty() {
+        return;
+    }
+    let first_byte = |view: &u128| {
+        let view = ByteView::from(*view);
+        // What a NULL's view says means nothing.
+        let buffer = (view.length > INLINE_LEN_MAX).then(|| buffers.get(view.buffer_index as usize)).flatten();
+        buffer.and_then(|buffer| buffer.get(view.offset as usize)).copied().unwrap_or(0)
+    };
+    black_box(array.views()[rows].iter().fold(0, |touched, view| touched ^ first_byte(view)));
+}
+
+fn write_list(out: &mut Arena, items: Range<usize>, column: &Column) {
     out.push(b'[');
     let first = items.start;
     for item in items {
@@ -224,7 +253,7 @@ fn write_struct(out: &mut Arena, fields: &[(Box<[u8]>, Column)], row: usize) {
 
 /// A JSON name is a string, so keys of other types are written as their text in quotes (bytes that are not UTF-8 with
 /// replacement characters).
-fn write_map(out: &mut Arena, entries: std::ops::Range<usize>, keys: &Column, values: &Column) {
+fn write_map(out: &mut Arena, entries: Range<usize>, keys: &Column, values: &Column) {
     out.push(b'{');
     let first = entries.start;
     for entry in entries {

@@ -7,6 +7,9 @@ use super::arena::Arena;
 use super::column::{Column, field_prefixes};
 use crate::batch::{EncodedBatch, Slices, SlicesBuilder, Span};
 
+/// Of how many rows the texts are touched before they are written: what they take fits into the fastest cache.
+const TOUCHED: usize = 64;
+
 /// Turns result columns into record keys and values.
 ///
 /// NULL is written as `null`, and so are NaN and the infinities, for which JSON has no number. Decimals are numbers with
@@ -45,10 +48,14 @@ impl Encoder {
     fn encode_values(&mut self, columns: &[Column], rows: usize) -> Slices {
         let mut arena = Arena::with_capacity(rows * self.value_bytes_per_row);
         let mut spans = Vec::with_capacity(rows);
-        for row in 0..rows {
-            let start = arena.len();
-            write_object(&mut arena, &self.prefixes, columns, row);
-            spans.push(Span { start: start as u32, len: (arena.len() - start) as u32 });
+        for first in (0..rows).step_by(TOUCHED) {
+            let block = first..rows.min(first + TOUCHED);
+            columns.iter().for_each(|column| column.touch(block.clone()));
+            for row in block {
+                let start = arena.len();
+                write_object(&mut arena, &self.prefixes, columns, row);
+                spans.push(Span { start: start as u32, len: (arena.len() - start) as u32 });
+            }
         }
         self.value_bytes_per_row = self.value_bytes_per_row.max(bytes_per_row(&arena, rows));
         finish(arena, spans)

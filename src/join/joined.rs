@@ -1,5 +1,7 @@
 //! A batch of joined rows, by reference: columns are gathered when an expression asks for them.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, TimestampNanosecondArray, UInt32Array, new_null_array};
@@ -7,9 +9,10 @@ use arrow::compute::{nullif, take};
 
 use crate::expression::Expression;
 use crate::plan::{ColumnSource, Plan};
-use crate::state::{DimensionTable, RowRef};
+use crate::state::{DimensionTable, Places, RowRef};
 
-/// Joined rows: each is a row of the driving batch, and a row (or none) of each dimension looked up so far.
+/// Joined rows: each is a row of the driving batch, and a row (or none) of each dimension looked up so far. A clone shares
+/// what is as long as the batch.
 #[derive(Clone)]
 pub(super) struct Joined<'a> {
     plan: &'a Plan,
@@ -18,11 +21,25 @@ pub(super) struct Joined<'a> {
     now_ns: i64,
     rows: usize,
     /// The driving row of each row; `None` while each driving row is one row.
-    driving_rows: Option<Vec<u32>>,
-    /// For each look-up that is done, the dimension row of each row.
-    refs: Vec<Vec<RowRef>>,
+    driving_rows: Option<UInt32Array>,
+    /// For each look-up that is done, what it found.
+    found: Vec<Rc<Found>>,
     /// Columns that were asked for, by number.
     gathered: Vec<Option<ArrayRef>>,
+}
+
+/// What a look-up found.
+struct Found {
+    /// The dimension row of each row.
+    refs: Vec<RowRef>,
+    /// Where they are, once a column of them was asked for.
+    places: OnceCell<Places>,
+}
+
+impl Found {
+    fn new(refs: Vec<RowRef>) -> Rc<Self> {
+        Rc::new(Self { refs, places: OnceCell::new() })
+    }
 }
 
 impl<'a> Joined<'a> {
@@ -35,7 +52,7 @@ impl<'a> Joined<'a> {
         now_ns: i64,
     ) -> Self {
         let gathered = vec![None; plan.columns.len()];
-        Self { plan, dimensions, driving, now_ns, rows, driving_rows: None, refs: Vec::new(), gathered }
+        Self { plan, dimensions, driving, now_ns, rows, driving_rows: None, found: Vec::new(), gathered }
     }
 
     /// How many rows.
@@ -45,12 +62,12 @@ impl<'a> Joined<'a> {
 
     /// The driving row of row `row`.
     pub fn driving_row(&self, row: usize) -> u32 {
-        self.driving_rows.as_ref().map_or(row as u32, |rows| rows[row])
+        self.driving_rows.as_ref().map_or(row as u32, |rows| rows.value(row))
     }
 
     /// The driving row of each row.
     pub fn driving_rows(&self) -> Vec<u32> {
-        self.driving_rows.clone().unwrap_or_else(|| (0..self.rows as u32).collect())
+        self.driving_rows.as_ref().map_or_else(|| (0..self.rows as u32).collect(), |rows| rows.values().to_vec())
     }
 
     /// How many driving rows found a match in every look-up.
@@ -68,9 +85,12 @@ impl<'a> Joined<'a> {
 
     /// Row `i` is from now on what row `rows[i]` was.
     pub fn pick(&mut self, rows: &[u32]) {
-        let picked = |of: &Vec<RowRef>| rows.iter().map(|&row| of[row as usize]).collect();
-        self.refs = self.refs.iter().map(picked).collect();
-        self.driving_rows = Some(rows.iter().map(|&row| self.driving_row(row as usize)).collect());
+        let picked = |of: &Rc<Found>| Found::new(rows.iter().map(|&row| of.refs[row as usize]).collect());
+        self.found = self.found.iter().map(picked).collect();
+        self.driving_rows = Some(match &self.driving_rows {
+            None => rows.to_vec().into(),
+            Some(before) => rows.iter().map(|&row| before.value(row as usize)).collect::<Vec<_>>().into(),
+        });
         self.gathered.fill(None);
         self.rows = rows.len();
     }
@@ -86,7 +106,7 @@ impl<'a> Joined<'a> {
     /// Adds what the next look-up found.
     pub fn push_lookup(&mut self, refs: Vec<RowRef>) {
         debug_assert_eq!(refs.len(), self.rows);
-        self.refs.push(refs);
+        self.found.push(Found::new(refs));
     }
 
     /// Whether this look-up is done.
@@ -101,6 +121,9 @@ impl<'a> Joined<'a> {
 
     /// Evaluates an expression over the rows.
     pub fn evaluate(&mut self, expression: &Expression) -> Result<ArrayRef, String> {
+        if let Some(number) = expression.as_column() {
+            return self.column(number);
+        }
         let columns = self.inputs(expression)?;
         expression.evaluate(columns, self.rows)
     }
@@ -124,7 +147,8 @@ impl<'a> Joined<'a> {
         let column = match &plan.columns[number] {
             ColumnSource::Driving(column) => self.driving_column(*column)?,
             ColumnSource::Dimension { lookup, column } => {
-                self.dimension_of(*lookup).gather(*column, &self.refs[*lookup])
+                let (dimension, found) = (self.dimension_of(*lookup), &self.found[*lookup]);
+                dimension.gather_at(*column, found.places.get_or_init(|| dimension.locate(&found.refs)))
             }
             ColumnSource::Computed { lookup, expression } => {
                 let computed = self.evaluate(expression)?;
@@ -147,15 +171,12 @@ impl<'a> Joined<'a> {
     fn driving_column(&self, column: usize) -> Result<ArrayRef, String> {
         match &self.driving_rows {
             None => Ok(Arc::clone(&self.driving[column])),
-            Some(rows) => {
-                let indices = UInt32Array::from(rows.clone());
-                take(self.driving[column].as_ref(), &indices, None).map_err(|error| error.to_string())
-            }
+            Some(rows) => take(self.driving[column].as_ref(), rows, None).map_err(|error| error.to_string()),
         }
     }
 
     fn null_where_missed(&self, lookup: usize, computed: &ArrayRef) -> Result<ArrayRef, String> {
-        let refs = &self.refs[lookup];
+        let refs = &self.found[lookup].refs;
         if refs.iter().all(|found| !found.is_null()) {
             return Ok(Arc::clone(computed));
         }

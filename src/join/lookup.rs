@@ -33,15 +33,18 @@ pub(super) fn look_up(
         retain(&mut matches.refs, &held);
     }
     let hits = count_distinct(&matches.rows);
-    if lookup.left && hits < joined.rows() {
-        fill_misses(joined.rows(), matches);
-    }
-    let unchanged =
-        matches.rows.len() == joined.rows() && (hits == joined.rows() || lookup.left && is_range(&matches.rows));
-    if !unchanged {
+    let is_unique = hits == matches.rows.len();
+    if is_unique && hits == joined.rows() {
+        joined.push_lookup(std::mem::take(&mut matches.refs));
+    } else if is_unique && lookup.left {
+        joined.push_lookup(spread(matches, joined.rows()));
+    } else {
+        if lookup.left && hits < joined.rows() {
+            fill_misses(joined.rows(), matches);
+        }
         joined.pick(&matches.rows);
+        joined.push_lookup(std::mem::take(&mut matches.refs));
     }
-    joined.push_lookup(matches.refs.clone());
     Ok(hits)
 }
 
@@ -83,11 +86,16 @@ fn retain<T: Copy>(all: &mut Vec<T>, held: &[bool]) {
 
 /// How many rows of the probe have a match; `rows` ascends.
 fn count_distinct(rows: &[u32]) -> usize {
-    rows.chunk_by(|left, right| left == right).count()
+    rows.len() - rows.windows(2).filter(|pair| pair[0] == pair[1]).count()
 }
 
-fn is_range(rows: &[u32]) -> bool {
-    rows.iter().enumerate().all(|(place, &row)| place == row as usize)
+/// The match of each of `rows` rows, of which none has more than one; NULL for those without.
+fn spread(matches: &Matches, rows: usize) -> Vec<RowRef> {
+    let mut refs = vec![RowRef::NULL; rows];
+    for (&row, found) in matches.rows.iter().zip(&matches.refs) {
+        refs[row as usize] = *found;
+    }
+    refs
 }
 
 /// Puts a NULL match in for every row of `0..rows` that has none.

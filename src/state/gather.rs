@@ -20,7 +20,7 @@ pub(super) fn gather(arrays: &[&dyn Array], rows: &[(usize, usize)]) -> ArrayRef
     }
 }
 
-/// As Arrow's `interleave`, in two thirds of the time (`benches/state.rs`): it takes all buffers of the arrays along,
+/// As Arrow's `interleave`, in two thirds of the time (`benches/join.rs`): it takes all buffers of the arrays along,
 /// of which we have one an array, and so needs not ask of each value whether its buffer has been seen.
 fn gather_views<T: ByteViewType>(arrays: &[&dyn Array], rows: &[(usize, usize)]) -> ArrayRef {
     let arrays: Vec<&GenericByteViewArray<T>> = arrays.iter().map(|array| array.as_byte_view::<T>()).collect();

@@ -105,6 +105,9 @@ impl Index {
     /// of these in the order in which the rows were inserted.
     pub(super) fn probe(&self, keys: &KeyHashes, probe_rows: &mut Vec<u32>, refs: &mut Vec<RowRef>) {
         let newest = self.newest(&keys.hashes);
+        // As many as there are when keys are unique; what is reserved once is not copied as it grows.
+        probe_rows.reserve(newest.len());
+        refs.reserve(newest.len());
         for (probe_row, mut row) in newest.into_iter().enumerate() {
             if row.is_null() || !keys.is_valid(probe_row) {
                 continue;

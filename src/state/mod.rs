@@ -11,7 +11,7 @@ mod table;
 mod tight;
 
 pub use apply::{Applied, Tombstones, Upserts};
-pub use rows::RowRef;
+pub use rows::{Places, RowRef};
 pub use table::{DimensionSpec, DimensionTable, Matches};
 
 #[cfg(test)]

@@ -52,8 +52,9 @@ pub(super) struct Rows {
     nulls: Vec<ArrayRef>,
 }
 
-/// Where some rows are, for one gathering of several columns.
-pub(super) struct Places {
+/// Where some rows are, found once for all columns that are gathered from them. It holds as long as their `RowRef`s.
+#[derive(Debug)]
+pub struct Places {
     /// (slot, piece) of each piece in which one of the rows may be.
     pieces: Vec<(usize, usize)>,
     /// (place in `pieces`, row in that piece) of each row; one beyond the last piece stands for `RowRef::NULL`.

@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 
 use super::equality::{Candidates, retain_equal};
 use super::index::Index;
-use super::rows::{RowRef, Rows};
+use super::rows::{Places, RowRef, Rows};
 use crate::shard::{KeyHashes, hash_keys};
 
 /// What a dimension table keeps, and how it is found.
@@ -136,15 +136,25 @@ impl DimensionTable {
         }
     }
 
+    /// Finds rows, once for all columns that are gathered from them.
+    pub fn locate(&self, refs: &[RowRef]) -> Places {
+        self.rows.locate(refs)
+    }
+
+    /// One column of located rows; NULL for `RowRef::NULL`.
+    pub fn gather_at(&self, column: usize, places: &Places) -> ArrayRef {
+        self.rows.gather(column, places)
+    }
+
     /// One column of some rows; NULL for `RowRef::NULL`.
     pub fn gather(&self, column: usize, refs: &[RowRef]) -> ArrayRef {
-        self.rows.gather(column, &self.rows.locate(refs))
+        self.gather_at(column, &self.locate(refs))
     }
 
     /// Several columns of the same rows, which costs less than one after the other.
     pub fn gather_columns(&self, columns: &[usize], refs: &[RowRef]) -> Vec<ArrayRef> {
-        let places = self.rows.locate(refs);
-        columns.iter().map(|column| self.rows.gather(*column, &places)).collect()
+        let places = self.locate(refs);
+        columns.iter().map(|column| self.gather_at(*column, &places)).collect()
     }
 
     /// Rewrites at most `rows_max` rows of chunks that are more than half dead, oldest chunk first, and frees those of

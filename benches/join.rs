@@ -1,7 +1,14 @@
-//! State: applying dimension rows, probing them and gathering columns of what was found.
+//! The join: applying dimension rows, probing them, gathering columns of what was found, and all that a query makes of
+//! it but its encoding.
 //!
-//! `cargo bench --bench state` measures against a million keys, with `KEYS=10000000` against as many. Before it
+//! `cargo bench --bench join` measures against a million keys, with `KEYS=10000000` against as many. Before it
 //! measures it prints what the rows take in memory.
+
+#[path = "common/batches.rs"]
+mod batches;
+mod common;
+#[path = "common/pipeline.rs"]
+mod pipeline;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,6 +17,8 @@ use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, StringViewArray};
 use arrow::datatypes::DataType;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kaflowsql::clock::Stopwatch;
+use kaflowsql::decode::TableDecoder;
+use kaflowsql::join::Joiner;
 use kaflowsql::state::{DimensionSpec, DimensionTable, Matches, Tombstones, Upserts};
 
 #[global_allocator]
@@ -157,5 +166,43 @@ fn update(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, probe, update);
+/// The query of `benches/engine.rs`, and with an INNER join, a residual and a filter.
+fn query(criterion: &mut Criterion) {
+    let keys = keys();
+    let selected =
+        "SELECT e.user_id, e.merchant_id, e.amount, e.quantity, e.created_at, u.name, u.city, u.score FROM events e";
+    for (name, joined) in [
+        ("left", "LEFT JOIN users u ON e.user_id = u.user_id"),
+        ("inner", "JOIN users u ON e.user_id = u.user_id"),
+        ("left with residual", "LEFT JOIN users u ON e.user_id = u.user_id AND u.level > 20"),
+        ("inner with filter", "JOIN users u ON e.user_id = u.user_id WHERE u.level > 20"),
+    ] {
+        let (plan, _) = pipeline::planned(&format!("{selected} {joined}"));
+        let types = plan.tables[1].columns.iter().map(|column| column.data_type()).collect();
+        let mut users =
+            DimensionTable::new(DimensionSpec { columns: types, identity: vec![0], indexes: vec![vec![0]] });
+        let mut decoder = TableDecoder::new(&plan.tables[1]);
+        for first in (0..keys).step_by(65536) {
+            apply(&mut users, &decoder.decode(&batches::users(first..keys.min(first + 65536))).columns);
+        }
+        let users = [users];
+        let events = common::events(1 << 18, keys * 20 / 19);
+        let mut group = criterion.benchmark_group(format!("join {name}"));
+        for size in BATCH_SIZES {
+            let mut decoder = TableDecoder::new(&plan.tables[0]);
+            let batches: Vec<_> = batches::cut(&events, size).iter().map(|raw| decoder.decode(raw).columns).collect();
+            let (mut joiner, mut next) = (Joiner::default(), batches.iter().cycle());
+            group.throughput(Throughput::Elements(size as u64));
+            group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+                bencher.iter(|| {
+                    let columns = next.next().expect("it is a cycle");
+                    black_box(joiner.run(&plan, &users, columns, size, 0).columns())
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, probe, update, query);
 criterion_main!(benches);
