@@ -75,7 +75,7 @@ impl<'a> Joined<'a> {
         let mut matched = 0;
         let mut last = None;
         for row in 0..self.rows {
-            if self.refs.iter().all(|refs| !refs[row].is_null()) && last != Some(self.driving_row(row)) {
+            if self.found.iter().all(|found| !found.refs[row].is_null()) && last != Some(self.driving_row(row)) {
                 last = Some(self.driving_row(row));
                 matched += 1;
             }
@@ -111,7 +111,7 @@ impl<'a> Joined<'a> {
 
     /// Whether this look-up is done.
     pub fn has_looked_up(&self, lookup: usize) -> bool {
-        lookup < self.refs.len()
+        lookup < self.found.len()
     }
 
     /// Sets a column that is made, not gathered.

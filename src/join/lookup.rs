@@ -22,13 +22,7 @@ pub(super) fn look_up(
         candidates.pick(&matches.rows);
         candidates.push_lookup(matches.refs.clone());
         let mask = candidates.evaluate_condition(residual)?;
-        let mut row = 0;
-        let mut holds = || {
-            row += 1;
-            mask.value(row - 1)
-        };
-        let mut held = Vec::with_capacity(matches.rows.len());
-        held.extend((0..matches.rows.len()).map(|_| holds()));
+        let held: Vec<bool> = mask.values().iter().collect();
         retain(&mut matches.rows, &held);
         retain(&mut matches.refs, &held);
     }

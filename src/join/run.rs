@@ -115,7 +115,8 @@ impl Joiner {
                     total.probed += count.probed;
                     total.hit += count.hit;
                 }
-                results.joined.0 += rows;
+                // Rows that WHERE has dropped before the first look-up were not joined.
+                results.joined.0 += counts.first().map_or(attempt.rows(), |count| count.probed);
                 results.joined.1 += attempt.matched_driving_rows();
                 results.timings.lookup += watch.elapsed();
                 let watch = Stopwatch::start();
