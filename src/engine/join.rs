@@ -11,7 +11,7 @@ use super::stream_time::StreamTime;
 use crate::batch::{DeadLetter, EncodedBatch, Outcome, Report, Stage};
 use crate::clock::{Clock, Stopwatch};
 use crate::config::Pipeline;
-use crate::encode::Encoder;
+use crate::encode::{Encoder, row_json};
 use crate::error::Result;
 use crate::join::Joiner;
 use crate::plan::{Column, Dimension, Identity, Plan, Role};
@@ -210,7 +210,7 @@ impl JoinStage {
             self.rejection.reject(
                 (raw, topic),
                 record,
-                Some(failure.row.clone()),
+                Some(row_json(&failure.row, 0)),
                 why,
                 (&mut *letters, &mut *report),
             )?;

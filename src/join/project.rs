@@ -5,7 +5,6 @@ use arrow::array::ArrayRef;
 use super::joined::Joined;
 use super::run::{Failure, Results};
 use super::unnest::unnest;
-use crate::encode::row_json;
 use crate::expression::Expression;
 use crate::plan::{ColumnSource, Plan};
 
@@ -52,5 +51,5 @@ pub(super) fn failure(mut joined: Joined<'_>, plan: &Plan, error: String) -> Fai
             columns.push((plan.names[number].clone(), column));
         }
     }
-    Failure { driving_row: joined.driving_row(0), row: row_json(&columns, 0), error }
+    Failure { driving_row: joined.driving_row(0), row: columns, error }
 }

@@ -31,12 +31,12 @@ pub struct Results {
 }
 
 /// A row for which the SQL failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Failure {
     /// Its driving row.
     pub driving_row: u32,
-    /// What it consisted of, as JSON.
-    pub row: Vec<u8>,
+    /// What it consisted of: named columns of one row.
+    pub row: Vec<(String, ArrayRef)>,
     /// Why.
     pub error: String,
 }
@@ -111,7 +111,7 @@ impl Joiner {
         let mut attempt = joined.clone();
         match self.look_ups(plan, dimensions, &mut attempt) {
             Ok(counts) => {
-                for (total, count) in results.lookups.iter_mut().zip(counts) {
+                for (total, count) in results.lookups.iter_mut().zip(&counts) {
                     total.probed += count.probed;
                     total.hit += count.hit;
                 }
