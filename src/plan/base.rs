@@ -126,9 +126,11 @@ pub fn plan_expr(
     tokens: &Tokens,
 ) -> Result<Expr, Vec<Mistake>> {
     let resolved = resolve(ast, scope, clause, catalog, tokens)?;
-    let mut options = ParserOptions::default();
-    options.enable_ident_normalization = false;
-    options.map_string_types_to_utf8view = true;
+    let options = ParserOptions {
+        enable_ident_normalization: false,
+        map_string_types_to_utf8view: true,
+        ..ParserOptions::default()
+    };
     let planner = SqlToRel::new_with_options(catalog, options);
     let planned = planner
         .sql_to_expr(resolved, &scope.df_schema(), &mut PlannerContext::new())
