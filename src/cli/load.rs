@@ -1,6 +1,7 @@
 //! Files to pipelines and plans, with every mistake at its place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,14 +34,15 @@ pub(super) fn load(path: &Path, settings: &Settings, sampler: Sampler<'_>) -> Re
 /// The columns of every table that the query reads: declared, or sampled.
 pub(super) fn fields_of(pipeline: &Pipeline, sampler: Sampler<'_>) -> Result<BTreeMap<String, Fields>> {
     let mut fields = declared_fields(pipeline);
-    let declared: BTreeSet<_> = fields.keys().cloned().collect();
     // A query that can't be read is reported by planning.
     let Ok(query) = parse(&pipeline.query) else { return Ok(fields) };
-    for table in tables_of(&query).into_iter().filter(|table| !declared.contains(table)) {
-        let source = pipeline.sources.get(&table);
-        let topic = source.and_then(|source| source.topic.as_deref()).unwrap_or(&table);
-        let sampled = sampler(&table, topic, source.and_then(|source| source.event_time.as_deref()))?;
-        fields.insert(table, sampled);
+    for table in tables_of(&query) {
+        let Entry::Vacant(place) = fields.entry(table) else { continue };
+        let table = place.key();
+        let source = pipeline.sources.get(table);
+        let topic = source.and_then(|source| source.topic.as_deref()).unwrap_or(table);
+        let sampled = sampler(table, topic, source.and_then(|source| source.event_time.as_deref()))?;
+        place.insert(sampled);
     }
     Ok(fields)
 }

@@ -79,12 +79,12 @@ pub fn plain_select<'a>(query: &'a Query, tokens: &Tokens, mistakes: &mut Vec<Mi
         mistakes.push(Mistake::in_query(span, message).help(help));
     };
     if let Some(order_by) = &query.order_by {
-        let place = tokens.span_from_word("ORDER", order_by.span());
+        let place = tokens.words_since("ORDER", order_by.span());
         refuse(place, "ORDER BY needs all rows at once, and a stream never ends", ORDER_HELP);
     }
     let count_help = "remove it, or choose rows with WHERE";
     if let Some(limit) = &query.limit_clause {
-        let place = tokens.span_from_word(if limit_is_offset(limit) { "OFFSET" } else { "LIMIT" }, limit.span());
+        let place = tokens.words_since(if limit_is_offset(limit) { "OFFSET" } else { "LIMIT" }, limit.span());
         refuse(place, "LIMIT and OFFSET count the rows of a result that ends, and a stream never ends", count_help);
     }
     if query.fetch.is_some() {
@@ -131,7 +131,7 @@ fn refuse_clauses(select: &Select, tokens: &Tokens, mistakes: &mut Vec<Mistake>)
     let mut refuse = |found: bool, word: &str, span: Option<Span>, what: &str, help: &str| {
         if found {
             let place = match span {
-                Some(span) if span != Span::empty() => tokens.span_from_word(word, span),
+                Some(span) if span != Span::empty() => tokens.words_since(word, span),
                 _ => tokens.word_from(start.start, word),
             };
             let place = if place == Span::empty() { start } else { place };

@@ -75,7 +75,7 @@ impl Tokens {
     }
 
     /// From the last `word` before `span` to the end of `span`.
-    pub fn span_from_word(&self, word: &str, span: Span) -> Span {
+    pub fn words_since(&self, word: &str, span: Span) -> Span {
         let found = self.before(span.start).iter().rev().find(|token| is_word(token, word));
         found.map_or(span, |token| Span::new(token.span.start, span.end))
     }
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(tokens.parenthesized(place("SELECT d")), place("(SELECT d)"));
         assert_eq!(tokens.words_before(place("(SELECT d"), &["LEFT", "OUTER", "JOIN"]), place("LEFT OUTER JOIN"));
         assert_eq!(tokens.words_before(place("t LEFT"), &["JOIN"]), place("t LEFT"));
-        assert_eq!(tokens.span_from_word("order", span_of(sql, "e").union(&place("BY e"))), place("ORDER BY e"));
+        assert_eq!(tokens.words_since("order", span_of(sql, "e").union(&place("BY e"))), place("ORDER BY e"));
         assert_eq!(tokens.word_from(place("c FROM").start, "left"), place("LEFT"));
         assert_eq!(
             tokens.last(),
