@@ -70,11 +70,26 @@ pub(super) fn plan_of(
     Err(mistakes)
 }
 
-/// What of a pipeline is wrong whatever the columns of its tables are, on top of its warnings.
-pub(super) fn mistakes_without_columns(pipeline: &Pipeline) -> Mistakes {
+/// All that is wrong with a pipeline as far as it shows without asking a broker, and its warnings.
+pub(super) fn mistakes_offline(pipeline: &Pipeline, settings: &Settings) -> Mistakes {
+    if undeclared(pipeline).is_empty() {
+        return planned(pipeline, &declared_fields(pipeline), settings);
+    }
     let mut mistakes = pipeline.warnings.clone();
     check_without_columns(pipeline).into_iter().for_each(|mistake| add(mistake, &mut mistakes));
     mistakes
+}
+
+/// Mistakes of the plan, or the pipeline's warnings.
+pub(super) fn planned(pipeline: &Pipeline, fields: &BTreeMap<String, Fields>, settings: &Settings) -> Mistakes {
+    plan_of(pipeline, fields, settings, &Catalog::new()).err().unwrap_or_else(|| pipeline.warnings.clone())
+}
+
+/// The tables that the query reads and that declare no columns.
+pub(super) fn undeclared(pipeline: &Pipeline) -> Vec<String> {
+    let declared = declared_fields(pipeline);
+    let read = parse(&pipeline.query).map(|query| tables_of(&query)).unwrap_or_default();
+    read.into_iter().filter(|table| !declared.contains_key(table)).collect()
 }
 
 /// Columns into which JSON is not decoded.

@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::arguments::RunArguments;
-use super::load::{self, pipeline_files, reported};
+use super::load::{self, mistakes_offline, pipeline_files, reported};
 use super::service::Service;
 use super::stop::stop_on_signals;
-use crate::config::{Pipeline, load_pipeline};
+use crate::config::{Pipeline, Settings, load_pipeline};
 use crate::error::{Error, Result};
 use crate::serve::{self, PipelineReadiness, Readiness};
 use crate::telemetry::{LogFormat, Metrics, start_logging};
@@ -23,7 +23,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
     let settings = load::settings(arguments.config.as_deref())?;
     let format = if settings.logging.json { LogFormat::Json } else { LogFormat::Text };
     start_logging(settings.logging.level.name(), format)?;
-    let pipelines = pipelines(arguments)?;
+    let pipelines = pipelines(arguments, &settings)?;
     let metrics = Arc::new(Metrics::new());
     let services: Vec<_> = pipelines
         .into_iter()
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
 }
 
 /// The pipelines that arguments name; the mistakes of all files are reported together.
-fn pipelines(arguments: &RunArguments) -> Result<Vec<Pipeline>> {
+fn pipelines(arguments: &RunArguments, settings: &Settings) -> Result<Vec<Pipeline>> {
     let mut pipelines = Vec::new();
     let mut reports = Vec::new();
     let mut names = BTreeSet::new();
@@ -53,7 +53,15 @@ fn pipelines(arguments: &RunArguments) -> Result<Vec<Pipeline>> {
             Ok(pipeline) if !names.insert(pipeline.name.clone()) => {
                 reports.push(format!("{}: there is already a pipeline called `{}`", file.display(), pipeline.name));
             }
-            Ok(pipeline) => pipelines.push(pipeline),
+            Ok(pipeline) => {
+                let mistakes = mistakes_offline(&pipeline, settings);
+                if mistakes.is_fatal() {
+                    reports.push(reported(mistakes).to_string());
+                } else if !mistakes.is_empty() {
+                    tracing::warn!(pipeline = pipeline.name, "{mistakes}");
+                }
+                pipelines.push(pipeline);
+            }
             Err(mistakes) => reports.push(reported(mistakes).to_string()),
         }
     }

@@ -1,17 +1,15 @@
 //! `kaflowsql validate`: everything that is wrong with pipelines, at once.
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::arguments::ValidateArguments;
-use super::load::{declared_fields, fields_of, mistakes_without_columns, pipeline_files, plan_of, settings_in};
+use super::load::{fields_of, mistakes_offline, pipeline_files, planned, settings_in, undeclared};
 use super::sample::topic_sampler;
-use crate::config::{Mistakes, Pipeline, Settings, load_pipeline};
+use crate::config::{Mistakes, Settings, load_pipeline};
 use crate::error::{Error, Result};
-use crate::plan::{Catalog, Fields, parse, tables_of};
 
 /// Checks the files and prints what is wrong.
 pub(super) fn validate(arguments: &ValidateArguments) -> Result<()> {
@@ -56,10 +54,10 @@ fn check(file: &Path, settings: &Settings, offline: bool) -> Result<Mistakes> {
         Err(mistakes) => return Ok(mistakes),
     };
     let undeclared = undeclared(&pipeline);
+    let mut mistakes = mistakes_offline(&pipeline, settings);
     if undeclared.is_empty() {
-        return Ok(planned(&pipeline, &declared_fields(&pipeline), settings));
+        return Ok(mistakes);
     }
-    let mut mistakes = mistakes_without_columns(&pipeline);
     if offline {
         let message =
             format!("no columns are declared for {}, so the query was checked in part", undeclared.join(", "));
@@ -68,15 +66,4 @@ fn check(file: &Path, settings: &Settings, offline: bool) -> Result<Mistakes> {
         return Ok(planned(&pipeline, &fields_of(&pipeline, &mut topic_sampler(settings))?, settings));
     }
     Ok(mistakes)
-}
-
-/// Mistakes of the plan, or the pipeline's warnings.
-fn planned(pipeline: &Pipeline, fields: &BTreeMap<String, Fields>, settings: &Settings) -> Mistakes {
-    plan_of(pipeline, fields, settings, &Catalog::new()).err().unwrap_or_else(|| pipeline.warnings.clone())
-}
-
-fn undeclared(pipeline: &Pipeline) -> Vec<String> {
-    let declared = declared_fields(pipeline);
-    let read = parse(&pipeline.query).map(|query| tables_of(&query)).unwrap_or_default();
-    read.into_iter().filter(|table| !declared.contains_key(table)).collect()
 }

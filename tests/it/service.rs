@@ -238,3 +238,14 @@ fn a_broker_that_is_not_there_is_waited_for() {
     assert_eq!(setup.get("/livez").unwrap().0, 200);
     assert_eq!(process.terminate(), Some(0), "{}", setup.log());
 }
+
+#[test]
+fn a_mistake_in_the_sql_ends_the_run_before_it_begins() {
+    let folder = TempDir::new().unwrap();
+    let pipeline = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/flights.yaml")).unwrap();
+    fs::write(folder.path().join("pipeline.yaml"), pipeline.replace("p.manufacturer", "p.manufactuer")).unwrap();
+    let output = Command::new(KAFLOWSQL).args(["run", "pipeline.yaml"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("pipeline.yaml:19:") && text.contains("`manufacturer`"), "{text}");
+}
