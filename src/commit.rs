@@ -1,10 +1,9 @@
 //! The only place that knows the order of outputs and offsets: outputs first, acknowledged; then offsets.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::batch::{Outcome, Position, Report, TableId};
+use crate::batch::{Outcome, Report};
 use crate::clock::Stopwatch;
 use crate::error::Result;
 use crate::sink::Sink;
@@ -15,8 +14,6 @@ pub struct Commit {
     sink: Box<dyn Sink>,
     committer: Arc<dyn Committer>,
     observer: Box<dyn Observer>,
-    /// The last position of each partition.
-    reached: BTreeMap<(TableId, i32), i64>,
 }
 
 /// Told of every outcome that arrived.
@@ -28,7 +25,7 @@ pub trait Observer: Send {
 impl Commit {
     /// Writes to `sink`, remembers in `committer`, tells `observer`.
     pub fn new(sink: Box<dyn Sink>, committer: Arc<dyn Committer>, observer: Box<dyn Observer>) -> Self {
-        Self { sink, committer, observer, reached: BTreeMap::new() }
+        Self { sink, committer, observer }
     }
 
     /// Writes an outcome, waits until it has arrived, and then remembers how far its records reached.
@@ -45,9 +42,6 @@ impl Commit {
         }
         self.sink.flush()?;
         let produce = watch.elapsed();
-        for position in &outcome.positions {
-            self.reached.insert((position.table, position.partition), position.offset);
-        }
         self.committer.commit(&outcome.positions, false)?;
         self.observer.committed(&outcome.report, produce, watch.elapsed().saturating_sub(produce));
         Ok(())
@@ -58,11 +52,6 @@ impl Commit {
     /// # Errors
     /// When it could not be remembered: the records since then come again.
     pub fn finish(self) -> Result<()> {
-        let positions: Vec<_> = self
-            .reached
-            .into_iter()
-            .map(|((table, partition), offset)| Position { table, partition, offset })
-            .collect();
-        self.committer.commit(&positions, true)
+        self.committer.commit(&[], true)
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn invoke(arguments: &InvokeArguments) -> Result<()> {
     let source =
         FileSource::new(file_inputs(inputs, &plan.tables)?, pipeline.batch.max_records, pipeline.batch.max_bytes)?;
     let progress = source.progress();
+    refuse_overlap(arguments)?;
     let results = arguments.output.as_deref().map_or_else(|| Ok(Output::stdout()), Output::create)?;
     let letters = arguments.dead_letters.as_deref().map(Output::create).transpose()?;
     let no_letters = letters.is_none();
@@ -50,6 +51,22 @@ pub(super) fn invoke(arguments: &InvokeArguments) -> Result<()> {
     let rejected = tally.counts().rejected;
     if rejected > 0 && no_letters && pipeline.on_error == OnError::DeadLetter {
         eprintln!("{rejected} records or rows were rejected; --dead-letters FILE keeps them, each with its reason");
+    }
+    Ok(())
+}
+
+/// Files are emptied when they are opened for writing.
+fn refuse_overlap(arguments: &InvokeArguments) -> Result<()> {
+    let inputs = arguments.input.iter().filter_map(|input| Some(Path::new(input.split_once('=')?.1)));
+    let outputs = [("--output", &arguments.output), ("--dead-letters", &arguments.dead_letters)];
+    let mut taken: Vec<PathBuf> = inputs.filter_map(|path| path.canonicalize().ok()).collect();
+    for (option, path) in outputs.iter().filter_map(|(option, path)| Some((option, path.as_ref()?))) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let full = path.canonicalize().ok().or_else(|| Some(folder.canonicalize().ok()?.join(path.file_name()?)));
+        if full.as_ref().is_some_and(|full| taken.contains(full) && (full.is_file() || !full.exists())) {
+            return Err(Error::Mistake(format!("{option} {}: that file is read or written already", path.display())));
+        }
+        taken.extend(full);
     }
     Ok(())
 }

@@ -129,7 +129,8 @@ impl Service {
                 Ok(None) => {
                     format!("topic {topic} is empty: the columns of `{table}` are guessed from its first records")
                 }
-                Err(Error::Retry(reason)) => reason,
+                // A topic that is missing may still be created.
+                Err(Error::Retry(reason) | Error::Mistake(reason)) => reason,
                 Err(other) => return Err(other),
             };
             tracing::info!(pipeline = self.pipeline.name, "waiting: {reason}");

@@ -21,8 +21,6 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// How long rows of event tables live where nothing else says, ms.
     pub ttl_ms: i64,
-    /// Worker threads of a pipeline; 0 is one per core.
-    pub workers: usize,
     /// The HTTP listener.
     pub http: HttpSettings,
     /// The log.
@@ -200,7 +198,6 @@ impl Default for Settings {
                 properties: BTreeMap::new(),
             },
             ttl_ms: 3_600_000,
-            workers: 0,
             http: HttpSettings { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), token: None },
             logging: LoggingSettings { level: LogLevel::Info, json: false },
         }
@@ -241,7 +238,10 @@ fn check(raw: RawSettings, mistakes: &mut Mistakes) -> Settings {
         Some(ttl) => settings.ttl_ms = ttl.0,
         None => {}
     }
-    settings.workers = raw.engine.and_then(|engine| engine.workers).unwrap_or(0) as usize;
+    if raw.engine.and_then(|engine| engine.workers).is_some_and(|workers| workers > 0) {
+        let help = Some("leave it out, or write 0: each stage of a pipeline has a thread".to_string());
+        mistakes.at(&["engine", "workers"], "a number of workers comes with a later version", help);
+    }
     check_http(raw.http.unwrap_or_default(), &mut settings.http, mistakes);
     let logging = raw.logging.unwrap_or_default();
     settings.logging = LoggingSettings {

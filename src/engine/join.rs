@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
-use arrow::compute::take;
+use arrow::array::{ArrayRef, UInt32Array, new_empty_array};
+use arrow::compute::{concat, take};
 
 use super::decode::{DecodedCut, DecodedTable};
 use super::reject::Rejection;
 use super::stream_time::StreamTime;
-use crate::batch::{DeadLetter, EncodedBatch, Outcome, Report, Stage};
+use crate::batch::{DeadLetter, Outcome, Report, Stage};
 use crate::clock::{Clock, Stopwatch};
 use crate::config::Pipeline;
 use crate::encode::{Encoder, row_json};
@@ -16,6 +16,9 @@ use crate::error::Result;
 use crate::join::Joiner;
 use crate::plan::{Column, Dimension, Identity, Plan, Role};
 use crate::state::{DimensionSpec, DimensionTable, Tombstones, Upserts};
+
+/// Rows that are encoded into one arena, which must stay below 4 GiB however many matches a key has.
+const ENCODED_ROWS_MAX: usize = 1 << 16;
 
 /// Joins decoded cuts.
 pub struct JoinStage {
@@ -134,8 +137,8 @@ impl JoinStage {
     ) -> Result<(Vec<ArrayRef>, Vec<u32>)> {
         let dimension = &self.plan.dimensions[place];
         let plain = self.plan.tables[place + 1].columns.len();
-        if dimension.computed.is_empty() || records.is_empty() {
-            return Ok((with_computed(columns, Vec::new(), plain), records));
+        if dimension.computed.is_empty() {
+            return Ok((columns, records));
         }
         let compute = |columns: &[ArrayRef], rows: usize| -> std::result::Result<Vec<ArrayRef>, String> {
             let inputs = |inputs: &[usize]| inputs.iter().map(|&input| Arc::clone(&columns[input])).collect();
@@ -144,11 +147,16 @@ impl JoinStage {
         if let Ok(computed) = compute(&columns, records.len()) {
             return Ok((with_computed(columns, computed, plain), records));
         }
+        // Whether an expression fails for a row may depend on its neighbours: AND looks at the right side only if it has to.
         let mut good = Vec::new();
+        let mut pieces: Vec<Vec<ArrayRef>> = vec![Vec::new(); dimension.computed.len()];
         for (row, &record) in records.iter().enumerate() {
             let one: Vec<_> = columns.iter().map(|column| column.slice(row, 1)).collect();
             match compute(&one, 1) {
-                Ok(_) => good.push(row as u32),
+                Ok(computed) => {
+                    good.push(row as u32);
+                    pieces.iter_mut().zip(computed).for_each(|(pieces, piece)| pieces.push(piece));
+                }
                 Err(error) => {
                     let of = (raw, self.plan.tables[place + 1].topic.as_str());
                     let into = (&mut outcome.dead_letters, &mut outcome.report);
@@ -159,7 +167,14 @@ impl JoinStage {
         let indices = UInt32Array::from(good.clone());
         columns = columns.iter().map(|column| taken(column, &indices)).collect();
         records = good.iter().map(|&row| records[row as usize]).collect();
-        let computed = compute(&columns, records.len()).expect("BUG: a row that did not fail alone fails with others");
+        let computed = pieces.iter().zip(&dimension.computed).map(|(pieces, expression)| {
+            let pieces: Vec<_> = pieces.iter().map(AsRef::as_ref).collect();
+            match pieces[..] {
+                [] => new_empty_array(expression.data_type()),
+                _ => concat(&pieces).expect("BUG: pieces of one computed column differ in type"),
+            }
+        });
+        let computed = computed.collect();
         Ok((with_computed(columns, computed, plain), records))
     }
 
@@ -188,9 +203,13 @@ impl JoinStage {
         if !results.driving_rows.is_empty() {
             let watch = Stopwatch::start();
             let of_record = |&row: &u32| raw.timestamps[rows.records[row as usize] as usize];
-            let timestamps = results.driving_rows.iter().map(of_record).collect();
-            let encoded: EncodedBatch = self.encoder.encode(&results.columns(), timestamps);
-            outcome.records.push(encoded);
+            let timestamps: Vec<i64> = results.driving_rows.iter().map(of_record).collect();
+            let columns = results.columns();
+            for (number, timestamps) in timestamps.chunks(ENCODED_ROWS_MAX).enumerate() {
+                let slice = |column: &ArrayRef| column.slice(number * ENCODED_ROWS_MAX, timestamps.len());
+                let columns: Vec<_> = columns.iter().map(slice).collect();
+                outcome.records.push(self.encoder.encode(&columns, timestamps.to_vec()));
+            }
             outcome.report.durations.encode += watch.elapsed();
         }
         Ok(())

@@ -151,6 +151,10 @@ impl<'a> Joined<'a> {
                 dimension.gather_at(*column, found.places.get_or_init(|| dimension.locate(&found.refs)))
             }
             ColumnSource::Computed { lookup, expression } => {
+                // What the join did not find is not asked: the expression could fail on NULL.
+                if self.found[*lookup].refs.iter().all(|found| found.is_null()) {
+                    return Ok(new_null_array(expression.data_type(), self.rows));
+                }
                 let computed = self.evaluate(expression)?;
                 self.null_where_missed(*lookup, &computed)?
             }

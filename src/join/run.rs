@@ -79,6 +79,9 @@ impl Results {
     }
 }
 
+/// Joined rows that are computed at once: a batch whose keys have more matches is halved.
+const FAN_OUT_MAX: usize = 1 << 18;
+
 /// Runs the joins of a plan, batch by batch.
 #[derive(Debug, Default)]
 pub struct Joiner {
@@ -110,7 +113,7 @@ impl Joiner {
         let watch = Stopwatch::start();
         let mut attempt = joined.clone();
         match self.look_ups(plan, dimensions, &mut attempt) {
-            Ok(counts) => {
+            Ok(counts) if rows == 1 || attempt.rows() <= FAN_OUT_MAX => {
                 for (total, count) in results.lookups.iter_mut().zip(&counts) {
                     total.probed += count.probed;
                     total.hit += count.hit;
@@ -125,7 +128,7 @@ impl Joiner {
                 results.timings.sql += watch.elapsed();
             }
             Err(_) if rows == 1 => self.one(plan, dimensions, joined, 0, results),
-            Err(_) => {
+            Ok(_) | Err(_) => {
                 let rows = rows as u32;
                 for half in [0..rows / 2, rows / 2..rows] {
                     let mut part = joined.clone();

@@ -12,7 +12,6 @@ use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, Wind
 /// All functions by their names and aliases.
 pub struct Catalog {
     scalars: HashMap<String, Arc<ScalarUDF>>,
-    higher_order: HashMap<String, Arc<HigherOrderUDF>>,
     aggregates: BTreeSet<String>,
     planners: Vec<Arc<dyn ExprPlanner>>,
     options: ConfigOptions,
@@ -29,10 +28,6 @@ impl Catalog {
                 scalars.insert(name.to_lowercase(), Arc::clone(&function));
             }
         }
-        let higher_order = datafusion_functions_nested::all_default_higher_order_functions()
-            .into_iter()
-            .map(|function| (function.name().to_string(), function))
-            .collect();
         let aggregates = datafusion_functions_aggregate::all_default_aggregate_functions()
             .iter()
             .flat_map(|function| std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)))
@@ -45,7 +40,7 @@ impl Catalog {
             Arc::new(datafusion_functions::datetime::planner::DatetimeFunctionPlanner),
             Arc::new(datafusion_functions::unicode::planner::UnicodeFunctionPlanner),
         ];
-        Self { scalars, higher_order, aggregates, planners, options: ConfigOptions::default() }
+        Self { scalars, aggregates, planners, options: ConfigOptions::default() }
     }
 
     /// Whether `name` (in lower case) is a function from many rows to one.
@@ -61,12 +56,12 @@ impl Catalog {
     /// Whether a query may call `name` (in lower case).
     pub fn is_function(&self, name: &str) -> bool {
         // `unnest` is the planner's own.
-        self.scalars.contains_key(name) || self.higher_order.contains_key(name) || name == "unnest"
+        self.scalars.contains_key(name) || name == "unnest"
     }
 
     /// Every name that a query may call, sorted.
     pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.scalars.keys().chain(self.higher_order.keys()).map(String::as_str).collect();
+        let mut names: Vec<_> = self.scalars.keys().map(String::as_str).collect();
         names.push("unnest");
         names.sort_unstable();
         names
@@ -92,8 +87,9 @@ impl ContextProvider for Catalog {
         self.scalars.get(&name.to_lowercase()).cloned()
     }
 
-    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
-        self.higher_order.get(&name.to_lowercase()).cloned()
+    // These take lambdas, for which the dialect has no syntax.
+    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
     }
 
     fn get_aggregate_meta(&self, _name: &str) -> Option<Arc<AggregateUDF>> {
@@ -117,7 +113,7 @@ impl ContextProvider for Catalog {
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {
-        self.higher_order.keys().cloned().collect()
+        Vec::new()
     }
 
     fn udaf_names(&self) -> Vec<String> {

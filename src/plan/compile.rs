@@ -138,6 +138,13 @@ impl<'a> Compiler<'a> {
             });
             table_of.push(place);
         }
+        for (place, table) in tables.iter().enumerate() {
+            if let Some(other) = tables[..place].iter().find(|other| other.topic == table.topic) {
+                let message = format!("`{}` and `{}` read the same topic `{}`", other.name, table.name, table.topic);
+                let help = format!("join `{}` twice, under two aliases", other.name);
+                mistakes.push(Mistake::at(&["sources", &table.name, "topic"], message).help(help));
+            }
+        }
         for table in tables.iter().filter(|table| table.topic == pipeline.output.topic) {
             let message = format!("the result goes to the topic that `{}` is read from: an endless loop", table.name);
             mistakes.push(Mistake::at(&["output", "topic"], message).help("write to another topic"));

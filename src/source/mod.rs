@@ -43,7 +43,8 @@ pub enum Next {
 /// Remembers how far records have been processed. Called from another thread than the source's.
 pub trait Committer: Send + Sync {
     /// Everything before `positions` is processed and its output acknowledged. `last`: the process is about to end, so
-    /// wait until it is remembered.
+    /// wait until this and all before it is
+    /// remembered.
     ///
     /// # Errors
     /// When it could not be remembered: the same records may come again.

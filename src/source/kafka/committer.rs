@@ -30,6 +30,9 @@ pub(super) struct GroupCommitter {
 struct State {
     /// Processed and not yet sent to the broker.
     pending: Pending,
+    /// Processed since the partitions were last given up, sent or not: sent once more at the end, since nobody waits for the
+    /// answers in between.
+    reached: Pending,
     sent: Option<Stopwatch>,
 }
 
@@ -42,7 +45,12 @@ impl GroupCommitter {
         membership: Arc<Membership>,
         topics: Vec<Topic>,
     ) -> Self {
-        Self { consumer, membership, topics, state: Mutex::new(State { pending: Pending::new(), sent: None }) }
+        Self {
+            consumer,
+            membership,
+            topics,
+            state: Mutex::new(State { pending: Pending::new(), reached: Pending::new(), sent: None }),
+        }
     }
 
     /// Sends what has waited long enough. For the source's thread, so that the last offsets before a lull do not wait for
@@ -59,9 +67,12 @@ impl GroupCommitter {
 
     /// Sends what is pending before partitions are given up, so that their next owner repeats less.
     pub(super) fn send_all(&self) {
-        if let Err(error) = self.send(&mut lock(&self.state), CommitMode::Sync) {
+        let mut state = lock(&self.state);
+        if let Err(error) = self.send(&mut state, CommitMode::Sync) {
             tracing::warn!("{error}");
         }
+        // From here on the next owner knows better.
+        state.reached.clear();
     }
 
     fn send(&self, state: &mut State, mode: CommitMode) -> Result<()> {
@@ -109,6 +120,12 @@ impl Committer for GroupCommitter {
                 Error::Stop(format!("BUG: a position of table {}, which is no event table", position.table.index()))
             })?;
             keep_greatest(&mut state.pending, place, position.partition, position.offset);
+            keep_greatest(&mut state.reached, place, position.partition, position.offset);
+        }
+        if last {
+            for ((place, partition), offset) in std::mem::take(&mut state.reached) {
+                keep_greatest(&mut state.pending, place, partition, offset);
+            }
         }
         self.send(&mut state, if last { CommitMode::Sync } else { CommitMode::Async })
     }
