@@ -306,6 +306,8 @@ pub struct Report {
     pub emitted: u64,
     /// Rejected records and rows, by stage, whether they became dead letters or were skipped.
     pub rejected: Vec<(Stage, u64)>,
+    /// Where and why the first of these was rejected, for a person.
+    pub first_rejection: Option<String>,
     /// Rows of each dimension after the cut, and the bytes that they take; empty if no dimension changed.
     pub state: Vec<(u64, u64)>,
     /// How long each stage took.

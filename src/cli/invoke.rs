@@ -48,9 +48,12 @@ pub(super) fn invoke(arguments: &InvokeArguments) -> Result<()> {
     let show = || (progress.bytes_read(), progress.bytes_total(), tally.to_string());
     with_progress(show, || run(ends, decode, join, &AtomicBool::new(false)))?;
     eprintln!("{tally}");
-    let rejected = tally.counts().rejected;
-    if rejected > 0 && no_letters && pipeline.on_error == OnError::DeadLetter {
-        eprintln!("{rejected} records or rows were rejected; --dead-letters FILE keeps them, each with its reason");
+    let counts = tally.counts();
+    if let Some(first) = counts.first_rejection {
+        eprintln!("the first that was rejected: {first}");
+    }
+    if counts.rejected > 0 && no_letters && pipeline.on_error == OnError::DeadLetter {
+        eprintln!("--dead-letters FILE keeps all that were rejected, each with its reason");
     }
     Ok(())
 }

@@ -26,6 +26,9 @@ pub(super) fn file_fields(path: &Path, event_time: Option<&str>) -> Result<Field
             inferred.unreadable
         )));
     }
+    for note in &inferred.notes {
+        eprintln!("{}: {note}", path.display());
+    }
     Ok(inferred.fields)
 }
 

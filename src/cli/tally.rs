@@ -20,6 +20,8 @@ pub(super) struct Counts {
     pub(super) emitted: u64,
     /// Records and rows that could not be processed.
     pub(super) rejected: u64,
+    /// Where and why the first of them was rejected.
+    pub(super) first_rejection: Option<String>,
     /// For each look-up: rows that probed, and rows that found something.
     pub(super) lookups: Vec<(u64, u64)>,
 }
@@ -57,6 +59,9 @@ impl Observer for Tally {
         counts.dimension_records += report.records.iter().skip(1).sum::<u64>();
         counts.emitted += report.emitted;
         counts.rejected += report.rejected.iter().map(|(_, count)| count).sum::<u64>();
+        if counts.first_rejection.is_none() {
+            counts.first_rejection.clone_from(&report.first_rejection);
+        }
         counts.lookups.resize(report.lookups.len(), (0, 0));
         for (total, found) in counts.lookups.iter_mut().zip(&report.lookups) {
             total.0 += found.0;

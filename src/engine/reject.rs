@@ -30,6 +30,9 @@ impl Rejection {
             None => report.rejected.push((stage, 1)),
         }
         let (partition, offset) = (raw.partitions[record], raw.offsets[record]);
+        report.first_rejection.get_or_insert_with(|| {
+            format!("topic {topic}, partition {partition}, offset {offset}: {}: {error}", stage.name())
+        });
         match self.on_error {
             OnError::Skip => Ok(()),
             OnError::Fail => Err(Error::Stop(format!(

@@ -95,7 +95,8 @@ fn what_cannot_be_read_goes_to_the_dead_letters() {
     assert!(letters[0]["error"].as_str().expect("a text").contains("order_id"), "{}", letters[0]);
     let without = shop.invoke(&[]).ended(0);
     assert_eq!(without.stdout, ENRICHED);
-    assert!(without.stderr.contains("--dead-letters FILE keeps them"), "{}", without.stderr);
+    assert!(without.stderr.contains("--dead-letters FILE keeps all"), "{}", without.stderr);
+    assert!(without.stderr.contains("the first that was rejected: topic "), "{}", without.stderr);
 }
 
 #[test]
