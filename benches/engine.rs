@@ -11,7 +11,7 @@ mod common;
 mod pipeline;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use kaflowsql::batch::{Cut, RawBatch};
+use kaflowsql::batch::{Cut, Outcome, RawBatch};
 use kaflowsql::clock::Clock;
 use kaflowsql::engine::{DecodeStage, JoinStage};
 
@@ -46,8 +46,13 @@ impl Engine {
     /// How many records came out.
     fn process(&mut self, cut: Cut) -> usize {
         let decoded = self.decode.decode(cut).expect("no record is bad");
-        let outcome = self.join.process(decoded).expect("no row fails");
-        outcome.records.iter().map(|records| records.values.len()).sum()
+        let mut rows = 0;
+        let count = &mut |outcome: Outcome| {
+            rows += outcome.records.iter().map(|records| records.values.len()).sum::<usize>();
+            Ok(())
+        };
+        self.join.process(decoded, count).expect("no row fails");
+        rows
     }
 }
 
@@ -75,7 +80,7 @@ fn engine(criterion: &mut Criterion) {
 
 /// What a source hands over: one batch.
 fn cut_of(batch: &RawBatch) -> Cut {
-    Cut { batches: vec![batch.clone()], positions: Vec::new() }
+    Cut { batches: vec![batch.clone()], ..Cut::default() }
 }
 
 fn print_memory() {

@@ -204,13 +204,32 @@ pub struct Position {
     pub offset: i64,
 }
 
-/// What a source hands over at once: one batch of the pipeline's life.
+/// What a source hands over at once: one batch of the pipeline's life. Without batches it says that time has passed.
 #[derive(Clone, Debug, Default)]
 pub struct Cut {
-    /// Batches in the order of processing (SEMANTICS 2.4): dimensions, then the driving table.
+    /// Batches in the order of processing (SEMANTICS 2.4): dimensions, joined event tables in the order of the query, then
+    /// the driving table.
     pub batches: Vec<RawBatch>,
     /// How far the event tables have been read once this cut is done.
     pub positions: Vec<Position>,
+    /// The event partitions that are read; none: those that ever had a row.
+    pub partitions: Vec<PartitionState>,
+    /// Whether all inputs, the dimensions too, are read to their ends.
+    pub at_end: bool,
+    /// What the stream time of every event table is after this cut at least, ms since the epoch: for tests, and for files
+    /// that have ended (`i64::MAX`).
+    pub stream_time_ms: Option<i64>,
+}
+
+/// What a source knows of an event partition that it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionState {
+    /// Whose partition.
+    pub table: TableId,
+    /// The partition.
+    pub partition: i32,
+    /// Whether everything in it has been read.
+    pub at_end: bool,
 }
 
 /// Result rows as bytes: record `i` has `keys.get(i)`, `values.get(i)` and `timestamps[i]`.
@@ -258,6 +277,8 @@ pub enum Stage {
     Encode,
     /// The result topic did not take it.
     Produce,
+    /// It waited for what it lacks, and its time was over (SEMANTICS 3.3).
+    Expire,
 }
 
 impl Stage {
@@ -268,6 +289,7 @@ impl Stage {
             Stage::Sql => "sql",
             Stage::Encode => "encode",
             Stage::Produce => "produce",
+            Stage::Expire => "expire",
         }
     }
 }
@@ -296,8 +318,8 @@ pub struct Report {
     pub bytes: Vec<u64>,
     /// Tombstones among them, by table.
     pub tombstones: Vec<u64>,
-    /// Driving rows that were late (SEMANTICS 4.2).
-    pub late: u64,
+    /// Event rows that were late (SEMANTICS 4.2), by table.
+    pub late: Vec<u64>,
     /// For each look-up of the query: rows that probed, and rows that found something.
     pub lookups: Vec<(u64, u64)>,
     /// Driving rows that were joined, and those of them that found a match in every table.
@@ -308,10 +330,31 @@ pub struct Report {
     pub rejected: Vec<(Stage, u64)>,
     /// Where and why the first of these was rejected, for a person.
     pub first_rejection: Option<String>,
-    /// Rows of each dimension after the cut, and the bytes that they take; empty if no dimension changed.
+    /// Rows of each table after the cut, and the bytes that they take; empty if no state changed.
     pub state: Vec<(u64, u64)>,
+    /// Event rows that state forgot (SEMANTICS 4.3), by table.
+    pub forgotten: Vec<u64>,
+    /// What happened to combinations that wait for what they lack.
+    pub parked: Parked,
     /// How long each stage took.
     pub durations: Durations,
+}
+
+/// Combinations that wait for what they lack (SEMANTICS 3.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parked {
+    /// Combinations that began to wait.
+    pub parked: u64,
+    /// Combinations whose wait ended because they were complete.
+    pub completed: u64,
+    /// Combinations that gave way to one with another event row.
+    pub withdrawn: u64,
+    /// Combinations whose time was over.
+    pub expired: u64,
+    /// How many wait after the cut.
+    pub waiting: u64,
+    /// Since when the oldest of them waits, ms since the epoch by the wall clock.
+    pub oldest_ms: Option<i64>,
 }
 
 /// How long the stages took for a cut.

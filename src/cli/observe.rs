@@ -44,11 +44,13 @@ impl MetricsObserver {
                 self.metrics.skipped(SkipReason::EventTombstone, tombstones);
             }
         }
-        self.topics[0].late(report.late as usize);
+        for (topic, &late) in self.topics.iter().zip(&report.late) {
+            topic.late(late as usize);
+        }
         for (&table, &(probed, hit)) in self.lookups.iter().zip(&report.lookups) {
             self.topics[table].lookup(probed as usize, hit as usize);
         }
-        for (topic, &(entries, bytes)) in self.topics[1..].iter().zip(&report.state) {
+        for (topic, &(entries, bytes)) in self.topics.iter().zip(&report.state) {
             topic.state(entries as usize, bytes as usize);
         }
     }

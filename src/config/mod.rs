@@ -30,7 +30,7 @@ mod tests;
 
 pub use mistakes::{Mistake, Mistakes, Severity};
 pub use pipeline::{
-    BatchLimits, Dimension, EventRules, OnError, Output, Pipeline, SourceTable, load_pipeline, parse_pipeline,
+    BatchLimits, Dimension, EventRules, OnError, OnExpire, Output, Pipeline, SourceTable, load_pipeline, parse_pipeline,
 };
 pub use quantity::{Duration, Milliseconds, Size};
 pub use raw_pipeline::pipeline_schema;

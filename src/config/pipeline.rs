@@ -141,6 +141,18 @@ pub enum OnError {
     Fail,
 }
 
+/// What becomes of a row that has waited too long for what it lacks (SEMANTICS 3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExpire {
+    /// It is counted.
+    Drop,
+    /// It comes out as it is.
+    Emit,
+    /// It goes to the dead-letter topic.
+    DeadLetter,
+}
+
 /// Reads a pipeline's file.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::reject::Rejection;
-use crate::batch::{Cut, DeadLetter, DecodedBatch, Position, RawBatch, Report, Stage, TableId};
+use crate::batch::{Cut, DeadLetter, DecodedBatch, PartitionState, Position, RawBatch, Report, Stage, TableId};
 use crate::clock::Stopwatch;
 use crate::config::OnError;
 use crate::decode::TableDecoder;
@@ -30,6 +30,12 @@ pub struct DecodedCut {
     pub dead_letters: Vec<DeadLetter>,
     /// As in `Cut`.
     pub positions: Vec<Position>,
+    /// As in `Cut`.
+    pub partitions: Vec<PartitionState>,
+    /// As in `Cut`.
+    pub at_end: bool,
+    /// As in `Cut`.
+    pub stream_time_ms: Option<i64>,
     /// What happened so far.
     pub report: Report,
 }
@@ -55,14 +61,14 @@ impl DecodeStage {
     ///
     /// # Errors
     /// When a dimension's rows can't be named, or a record is bad under `on_error: fail`.
-    pub fn decode(&mut self, cut: Cut) -> Result<DecodedCut> {
+    pub fn decode(&mut self, mut cut: Cut) -> Result<DecodedCut> {
         let tables = self.plan.tables.len();
         let counts = || vec![0; tables];
         let mut report = Report { records: counts(), bytes: counts(), tombstones: counts(), ..Report::default() };
         let mut dead_letters = Vec::new();
         let mut batches = Vec::with_capacity(cut.batches.len());
         let watch = Stopwatch::start();
-        for raw in cut.batches.into_iter().filter(|raw| !raw.is_empty()) {
+        for raw in std::mem::take(&mut cut.batches).into_iter().filter(|raw| !raw.is_empty()) {
             let table = raw.table.index();
             let decoder = self.decoder_for(&raw)?;
             let mut rows = decoder.decoder.decode(&raw);
@@ -78,7 +84,8 @@ impl DecodeStage {
             batches.push(DecodedTable { raw, rows, identity });
         }
         report.durations.decode = watch.elapsed();
-        Ok(DecodedCut { batches, dead_letters, positions: cut.positions, report })
+        let Cut { positions, partitions, at_end, stream_time_ms, .. } = cut;
+        Ok(DecodedCut { batches, dead_letters, positions, partitions, at_end, stream_time_ms, report })
     }
 
     /// The decoder of a batch's table. What names a dimension's rows may depend on its first record (SEMANTICS 1.7).

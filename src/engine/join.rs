@@ -53,11 +53,12 @@ impl JoinStage {
         }
     }
 
-    /// Processes a cut, in its order.
+    /// Processes a cut, in its order. What comes out is handed over in pieces of bounded size; the positions come with the
+    /// last of them, which is there even if nothing came out.
     ///
     /// # Errors
-    /// When a row fails under `on_error: fail`.
-    pub fn process(&mut self, cut: DecodedCut) -> Result<Outcome> {
+    /// When a row fails under `on_error: fail`, or when `hand_over` fails.
+    pub fn process(&mut self, cut: DecodedCut, hand_over: &mut dyn FnMut(Outcome) -> Result<()>) -> Result<()> {
         let mut outcome = Outcome {
             records: Vec::new(),
             dead_letters: cut.dead_letters,
@@ -80,9 +81,10 @@ impl JoinStage {
         }
         if state_changed {
             let size = |table: &DimensionTable| (table.rows() as u64, table.memory_bytes() as u64);
-            outcome.report.state = self.dimensions.iter().map(size).collect();
+            let events = self.plan.events.iter().map(|_| (0, 0));
+            outcome.report.state = events.chain(self.dimensions.iter().map(size)).collect();
         }
-        Ok(outcome)
+        hand_over(outcome)
     }
 
     fn apply(&mut self, table: DecodedTable, outcome: &mut Outcome) -> Result<()> {
@@ -186,7 +188,8 @@ impl JoinStage {
             .iter()
             .zip(&rows.times)
             .map(|(&record, &time_ms)| (raw.partitions[record as usize], time_ms, raw.timestamps[record as usize]));
-        report.late += self.stream_time.advance(times, now_ms);
+        report.late = vec![0; self.plan.tables.len()];
+        report.late[0] += self.stream_time.advance(times, now_ms);
         let now_ns = now_ms.saturating_mul(1_000_000);
         let results = self.joiner.run(&self.plan, &self.dimensions, &rows.columns, rows.rows, now_ns);
         for (total, found) in report.lookups.iter_mut().zip(&results.lookups) {

@@ -45,7 +45,19 @@ pub fn run(ends: Ends, mut decode: DecodeStage, mut join: JoinStage, stop: &Atom
                     Ok(decoded)
                 })
             }),
-            spawn(scope, "join", move || pass(&decoded, &to_commit, |cut| join.process(cut))),
+            spawn(scope, "join", move || {
+                for cut in decoded {
+                    let mut is_heard = true;
+                    join.process(cut, &mut |outcome| {
+                        is_heard &= to_commit.send(outcome).is_ok();
+                        Ok(())
+                    })?;
+                    if !is_heard {
+                        break;
+                    }
+                }
+                Ok(())
+            }),
         ];
         let committed = outcomes.iter().try_for_each(|outcome| commit.commit(outcome));
         // A stage that failed has closed its channels, which ends the others; on an error here `outcomes` must be

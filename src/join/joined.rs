@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, TimestampNanosecondArray, UInt
 use arrow::compute::{nullif, take};
 
 use crate::expression::Expression;
-use crate::plan::{ColumnSource, Plan};
+use crate::plan::{ColumnSource, Part, Plan};
 use crate::state::{DimensionTable, Places, RowRef};
 
 /// Joined rows: each is a row of the driving batch, and a row (or none) of each dimension looked up so far. A clone shares
@@ -145,12 +145,13 @@ impl<'a> Joined<'a> {
         }
         let plan = self.plan;
         let column = match &plan.columns[number] {
-            ColumnSource::Driving(column) => self.driving_column(*column)?,
-            ColumnSource::Dimension { lookup, column } => {
+            ColumnSource::Stored { part: Part::Event(_), column } => self.driving_column(*column)?,
+            ColumnSource::Stored { part: Part::Lookup(lookup), column } => {
                 let (dimension, found) = (self.dimension_of(*lookup), &self.found[*lookup]);
                 dimension.gather_at(*column, found.places.get_or_init(|| dimension.locate(&found.refs)))
             }
-            ColumnSource::Computed { lookup, expression } => {
+            ColumnSource::Computed { part: Part::Event(_), expression } => self.evaluate(expression)?,
+            ColumnSource::Computed { part: Part::Lookup(lookup), expression } => {
                 // What the join did not find is not asked: the expression could fail on NULL.
                 if self.found[*lookup].refs.iter().all(|found| found.is_null()) {
                     return Ok(new_null_array(expression.data_type(), self.rows));

@@ -1,7 +1,7 @@
 //! One look-up: probe the dimension's index, ask the residual, fill in NULL where LEFT finds nothing.
 
 use super::joined::Joined;
-use crate::plan::Lookup;
+use crate::plan::{Lookup, LookupKind};
 use crate::state::{DimensionTable, Matches, RowRef};
 
 /// Joins `joined` with a dimension; returns how many of its rows found at least one match.
@@ -30,10 +30,10 @@ pub(super) fn look_up(
     let is_unique = hits == matches.rows.len();
     if is_unique && hits == joined.rows() {
         joined.push_lookup(std::mem::take(&mut matches.refs));
-    } else if is_unique && lookup.left {
+    } else if is_unique && lookup.kind == LookupKind::Left {
         joined.push_lookup(spread(matches, joined.rows()));
     } else {
-        if lookup.left && hits < joined.rows() {
+        if lookup.kind == LookupKind::Left && hits < joined.rows() {
             fill_misses(joined.rows(), matches);
         }
         joined.pick(&matches.rows);

@@ -6,7 +6,7 @@ use super::joined::Joined;
 use super::run::{Failure, Results};
 use super::unnest::unnest;
 use crate::expression::Expression;
-use crate::plan::{ColumnSource, Plan};
+use crate::plan::{ColumnSource, Part, Plan};
 
 /// Adds the result rows of `joined` to `results`; a row that fails becomes a failure, alone (SEMANTICS 5.2).
 /// `conditions`: what is asked before SELECT.
@@ -43,8 +43,8 @@ pub(super) fn failure(mut joined: Joined<'_>, plan: &Plan, error: String) -> Fai
     let mut columns = Vec::new();
     for (number, source) in plan.columns.iter().enumerate() {
         let is_there = match source {
-            ColumnSource::Driving(_) => true,
-            ColumnSource::Dimension { lookup, .. } => joined.has_looked_up(*lookup),
+            ColumnSource::Stored { part: Part::Event(_), .. } => true,
+            ColumnSource::Stored { part: Part::Lookup(lookup), .. } => joined.has_looked_up(*lookup),
             _ => false,
         };
         if is_there && let Ok(column) = joined.column(number) {

@@ -10,7 +10,7 @@ use super::lookup::{candidates, look_up};
 use super::project::{failure, project};
 use crate::clock::Stopwatch;
 use crate::expression::Expression;
-use crate::plan::Plan;
+use crate::plan::{LookupKind, Plan};
 use crate::state::{DimensionTable, Matches, RowRef};
 
 /// Result rows, in order, and what failed.
@@ -150,7 +150,7 @@ impl Joiner {
         results: &mut Results,
     ) {
         let Some(lookup) = plan.lookups.get(next) else {
-            let conditions: Vec<_> = plan.condition.iter().chain(&plan.driving_condition).collect();
+            let conditions: Vec<_> = plan.condition.iter().chain(&plan.events[0].condition).collect();
             return project(joined, plan, &conditions, results);
         };
         let found = match candidates(&mut joined, lookup, &dimensions[lookup.dimension], &mut self.matches) {
@@ -178,7 +178,7 @@ impl Joiner {
         results.lookups[next].probed += 1;
         results.lookups[next].hit += usize::from(held > 0);
         // Whether LEFT finds nothing is not known where a candidate has failed.
-        if lookup.left && held + failed == 0 {
+        if lookup.kind == LookupKind::Left && held + failed == 0 {
             joined.push_lookup(vec![RowRef::NULL]);
             self.one(plan, dimensions, joined, next + 1, results);
         }
@@ -190,7 +190,7 @@ impl Joiner {
         dimensions: &[DimensionTable],
         joined: &mut Joined<'_>,
     ) -> Result<Vec<LookupCount>, String> {
-        if let Some(condition) = &plan.driving_condition {
+        if let Some(condition) = &plan.events[0].condition {
             let mask = joined.evaluate_condition(condition)?;
             joined.keep(&mask);
         }

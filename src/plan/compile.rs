@@ -13,7 +13,7 @@ use super::bind::{Bound, Fields};
 use super::index_keys;
 use super::join_clause::all_of;
 use super::mistake::{Mistake, did_you_mean, nearest};
-use super::query::{ColumnSource, Dimension, Lookup, OutputColumn, Plan};
+use super::query::{ColumnSource, Dimension, Emission, Event, Lookup, LookupKind, OutputColumn, Part, Plan};
 use super::table::{Column, Role, Table};
 use super::wording::cast_types;
 use crate::batch::TableId;
@@ -39,6 +39,7 @@ pub fn compile(
     let broken = |error: String| vec![Mistake::at(&["query"], error)];
     let (dimensions, lookups) = compiler.lookups().map_err(broken)?;
     let (driving, after) = compiler.conditions().map_err(broken)?;
+    let ttl_ms = compiler.tables[0].ttl_ms.expect("BUG: the driving table is an event table");
     let mut compiled = Vec::new();
     for (name, expr) in outputs {
         let expression = compiler.expression(&expr).map_err(broken)?;
@@ -47,9 +48,18 @@ pub fn compile(
     Ok(Plan {
         columns: compiler.sources().map_err(broken)?,
         names: compiler.names(),
+        events: vec![Event {
+            table: TableId(0),
+            condition: driving,
+            computed: Vec::new(),
+            indexes: Vec::new(),
+            ttl_ms,
+            lateness_ms: pipeline.events.lateness_ms(ttl_ms),
+            join: None,
+        }],
+        emission: Emission::Immediate,
         tables: compiler.tables,
         dimensions,
-        driving_condition: driving,
         lookups,
         condition: after,
         outputs: compiled,
@@ -266,13 +276,15 @@ impl<'a> Compiler<'a> {
         let source = |base: &Option<usize>| {
             let Some(base) = *base else { return Ok(ColumnSource::Now) };
             Ok(match &self.bound.base.columns[base].source {
-                BaseSource::Table(Instance(0), column) => ColumnSource::Driving(self.column_of(0, column)),
+                BaseSource::Table(Instance(0), column) => {
+                    ColumnSource::Stored { part: Part::Event(0), column: self.column_of(0, column) }
+                }
                 BaseSource::Table(instance, column) => {
                     let column = self.column_of(self.table_of[instance.0], column);
-                    ColumnSource::Dimension { lookup: instance.0 - 1, column }
+                    ColumnSource::Stored { part: Part::Lookup(instance.0 - 1), column }
                 }
                 BaseSource::Computed(instance, expr) => {
-                    ColumnSource::Computed { lookup: instance.0 - 1, expression: self.expression(expr)? }
+                    ColumnSource::Computed { part: Part::Lookup(instance.0 - 1), expression: self.expression(expr)? }
                 }
                 BaseSource::Unnest(list) => ColumnSource::Unnest(self.expression(list)?),
             })
@@ -314,7 +326,7 @@ impl<'a> Compiler<'a> {
                 dimension: table - 1,
                 table: self.tables[table].name.clone(),
                 index: dimensions[table - 1].index_on(self, &stored)?,
-                left: join.left,
+                kind: if join.left { LookupKind::Left } else { LookupKind::Inner },
                 keys,
                 residual: all_of(join.residual.clone()).map(|all| self.expression(&all)).transpose()?,
             });

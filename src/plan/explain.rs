@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
-use super::query::{Dimension, IdentityRule, Plan};
+use super::query::{Dimension, IdentityRule, LookupKind, Plan};
 use super::table::{Role, Table};
 use crate::config::type_name;
 use crate::expression::Expression;
@@ -15,13 +15,13 @@ impl Display for Plan {
         }
         writeln!(out, "\njoins")?;
         writeln!(out, "  {} drives", self.tables[0].name)?;
-        if let Some(condition) = &self.driving_condition {
+        if let Some(condition) = &self.events[0].condition {
             writeln!(out, "    kept before the joins if {}", condition.text())?;
         }
         for lookup in &self.lookups {
             let dimension = &self.dimensions[lookup.dimension];
             let stored = &dimension.indexes[lookup.index];
-            let kind = if lookup.left { "LEFT" } else { "INNER" };
+            let kind = if lookup.kind == LookupKind::Left { "LEFT" } else { "INNER" };
             write!(out, "  {kind} {} on ", lookup.table)?;
             for (number, (key, &column)) in lookup.keys.iter().zip(stored).enumerate() {
                 let and = if number == 0 { "" } else { " and " };

@@ -24,5 +24,8 @@ pub use bind::Fields;
 pub use catalog::Catalog;
 pub use mistake::{Mistake, Place};
 pub use parse::{parse, tables_of};
-pub use query::{ColumnSource, Dimension, IdentityRule, Lookup, OutputColumn, Plan, check_without_columns, plan};
+pub use query::{
+    ColumnSource, Dimension, Emission, Event, EventJoin, IdentityRule, Lookup, LookupKind, OutputColumn, Part, Plan,
+    Required, Smart, check_without_columns, plan,
+};
 pub use table::{Column, Identity, Role, Table};

@@ -12,23 +12,23 @@ use super::parse::{parse, plain_select, tables_of};
 use super::table::Table;
 use super::tokens::Tokens;
 use crate::batch::TableId;
-use crate::config::Pipeline;
+use crate::config::{OnExpire, Pipeline};
 use crate::expression::Expression;
 
 /// A planned pipeline.
 #[derive(Debug)]
 pub struct Plan {
-    /// The tables; the driving table is the first.
+    /// The tables: the event tables in the order of `events`, then the dimensions in the order of `dimensions`.
     pub tables: Vec<Table>,
-    /// What is remembered of each dimension, in the order of `tables`.
+    /// The event tables: the driving table, then those joined to it in the order of the query.
+    pub events: Vec<Event>,
+    /// What is remembered of each dimension.
     pub dimensions: Vec<Dimension>,
     /// The columns of a joined row, by number: what expressions read.
     pub columns: Vec<ColumnSource>,
     /// Their names for a person.
     pub names: Vec<String>,
-    /// Conditions of WHERE on driving columns alone: asked before the joins.
-    pub driving_condition: Option<Expression>,
-    /// The joins, in order.
+    /// The look-ups in dimensions, in the order of the query; those of IN and EXISTS behind the joins.
     pub lookups: Vec<Lookup>,
     /// The other conditions of WHERE: asked after the joins.
     pub condition: Option<Expression>,
@@ -36,24 +36,33 @@ pub struct Plan {
     pub outputs: Vec<OutputColumn>,
     /// The output column that is the record key.
     pub key: Option<usize>,
+    /// When result rows come out.
+    pub emission: Emission,
+}
+
+/// One of the rows that a joined row consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The row of an event table: its place in `Plan::events`.
+    Event(usize),
+    /// The row that a look-up found: its place in `Plan::lookups`.
+    Lookup(usize),
 }
 
 /// What a column of a joined row is.
 #[derive(Debug)]
 pub enum ColumnSource {
-    /// A decoded column of the driving table.
-    Driving(usize),
-    /// A column of the dimension row that a look-up found.
-    Dimension {
-        /// The look-up.
-        lookup: usize,
-        /// The stored column.
+    /// A column of one of its rows: NULL where there is none.
+    Stored {
+        /// Which row.
+        part: Part,
+        /// The column's place in `Table::columns`.
         column: usize,
     },
-    /// An expression of a joined sub-select: NULL where its look-up finds nothing.
+    /// An expression of a joined sub-select: NULL where the join finds nothing.
     Computed {
-        /// The look-up.
-        lookup: usize,
+        /// The row that the join finds.
+        part: Part,
         /// Over columns of the joined row.
         expression: Expression,
     },
@@ -61,6 +70,76 @@ pub enum ColumnSource {
     Unnest(Expression),
     /// The batch's time.
     Now,
+}
+
+/// An event table of the query.
+#[derive(Debug)]
+pub struct Event {
+    /// The table.
+    pub table: TableId,
+    /// Conditions on this table's columns alone, over columns of the joined row: a row for which they are false is neither
+    /// joined nor remembered. Of the driving table those in WHERE; of another one those in its ON clause.
+    pub condition: Option<Expression>,
+    /// Expressions over the table's columns that are stored behind them, because an index needs them.
+    pub computed: Vec<Expression>,
+    /// The stored columns that each index is on; none if the table's rows need not be remembered.
+    pub indexes: Vec<Vec<usize>>,
+    /// How long its rows live, ms.
+    pub ttl_ms: i64,
+    /// How far behind the table's stream time a row may be before it is late, ms.
+    pub lateness_ms: i64,
+    /// How it is joined; the driving table is not.
+    pub join: Option<EventJoin>,
+}
+
+/// A join of an event table with one of the event tables before it, its parent (SEMANTICS 2.3).
+#[derive(Debug)]
+pub struct EventJoin {
+    /// The parent's place in `Plan::events`.
+    pub parent: usize,
+    /// LEFT, or INNER.
+    pub left: bool,
+    /// What this table's index is probed with, over the parent's columns of the joined row.
+    pub parent_keys: Vec<Expression>,
+    /// Which index of this table that is.
+    pub index: usize,
+    /// What the parent's index is probed with, over this table's columns of the joined row.
+    pub keys: Vec<Expression>,
+    /// Which index of the parent that is.
+    pub parent_index: usize,
+    /// What a match must fulfil besides, over the event columns of the joined row up to this table.
+    pub residual: Option<Expression>,
+}
+
+/// When result rows come out (SEMANTICS 3).
+#[derive(Debug)]
+pub enum Emission {
+    /// When they are formed.
+    Immediate,
+    /// When nothing is missing that is required.
+    Smart(Smart),
+}
+
+/// What `emission: {type: smart}` says.
+#[derive(Debug)]
+pub struct Smart {
+    /// The output columns that may not be NULL.
+    pub require: Vec<Required>,
+    /// How long a combination waits for them, ms.
+    pub max_wait_ms: i64,
+    /// What becomes of it then.
+    pub on_expire: OnExpire,
+}
+
+/// An output column that may not be NULL.
+#[derive(Debug)]
+pub struct Required {
+    /// Its place in `Plan::outputs`.
+    pub output: usize,
+    /// The look-ups on which it depends, by its columns, by their keys and conditions, and so on; ascending.
+    pub lookups: Vec<usize>,
+    /// The event tables on which it depends likewise, places in `Plan::events`; ascending.
+    pub events: Vec<usize>,
 }
 
 /// What is remembered of a dimension.
@@ -85,7 +164,29 @@ pub enum IdentityRule {
     RecordKeyOr(Option<Vec<usize>>),
 }
 
-/// A join with a dimension.
+/// What a look-up does with a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookupKind {
+    /// INNER: it becomes one row a match.
+    Inner,
+    /// LEFT: likewise, or a row with NULL where there is no match.
+    Left,
+    /// IN and EXISTS: it stays if there is a match.
+    Semi,
+    /// NOT EXISTS and NOT IN: it stays if there is no match.
+    Anti,
+    /// NOT IN with a sub-select that does not look at the row: it stays if there is no match and the sub-select gives no
+    /// NULL, or if the sub-select gives nothing. Both are indexes on a stored column that is true for such rows, and NULL
+    /// for others.
+    NotIn {
+        /// The index of rows that the sub-select gives.
+        given: usize,
+        /// The index of rows for which it gives NULL.
+        null: usize,
+    },
+}
+
+/// A look-up in a dimension.
 #[derive(Debug)]
 pub struct Lookup {
     /// The dimension: its place in `Plan::dimensions`.
@@ -94,8 +195,8 @@ pub struct Lookup {
     pub table: String,
     /// Which of its indexes is probed.
     pub index: usize,
-    /// LEFT, or INNER.
-    pub left: bool,
+    /// What it does with a row.
+    pub kind: LookupKind,
     /// What it is probed with, over columns of the joined row before it.
     pub keys: Vec<Expression>,
     /// What a match must fulfil besides, over columns of the joined row up to it.

@@ -123,7 +123,7 @@ fn only_used_columns_are_kept() {
     let kept = |table: usize| plan.tables[table].columns.iter().map(|column| column.name()).collect::<Vec<_>>();
     assert_eq!(kept(0), ["id", "user_id", "n"]);
     assert_eq!(kept(1), ["user_id", "active"]);
-    assert!(plan.driving_condition.is_some() && plan.condition.is_none());
+    assert!(plan.events[0].condition.is_some() && plan.condition.is_none());
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl Source for FileSource {
         let Some(table) = table.filter(|_| !chunk.records.is_empty()) else { return Ok(Next::End) };
         // The next cut is likely to be as large, and an arena that grows is copied.
         self.arena_bytes = chunk.arena.capacity();
-        Ok(Next::Cut(Cut { batches: vec![raw_batch(table, chunk)], positions }))
+        Ok(Next::Cut(Cut { batches: vec![raw_batch(table, chunk)], positions, ..Cut::default() }))
     }
 
     fn committer(&self) -> Arc<dyn Committer> {

@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn cuts_come_in_order_and_commits_are_kept() {
         let position = Position { table: TableId(0), partition: 0, offset: 9 };
-        let cut = Cut { batches: Vec::new(), positions: vec![position] };
+        let cut = Cut { positions: vec![position], ..Cut::default() };
         let mut source = MemorySource::new([cut, Cut::default()]);
         let (commits, committer) = (source.commits(), source.committer());
         assert!(matches!(source.next(), Ok(Next::Cut(cut)) if cut.positions == [position]));

@@ -80,7 +80,7 @@ pub struct PipelineMetrics {
     processing: Histogram,
     batch_size: Histogram,
     rows: IntCounter,
-    dead_letters: [(Stage, IntCounter); 4],
+    dead_letters: [(Stage, IntCounter); 5],
     skipped: [(SkipReason, IntCounter); 2],
     events_per_second: Gauge,
     rates: Mutex<Rates>,
@@ -98,7 +98,7 @@ impl PipelineMetrics {
     pub(super) fn new(name: &str, families: &Arc<Families>, clock: Clock) -> Self {
         let now_ms = clock.now_ms();
         let label = &[name];
-        let dead_letters = [Stage::Decode, Stage::Sql, Stage::Encode, Stage::Produce]
+        let dead_letters = [Stage::Decode, Stage::Sql, Stage::Encode, Stage::Produce, Stage::Expire]
             .map(|stage| (stage, families.dead_letters.with_label_values(&[name, stage.name()])));
         let skipped = [SkipReason::OnError, SkipReason::EventTombstone]
             .map(|reason| (reason, families.skipped.with_label_values(&[name, reason.name()])));

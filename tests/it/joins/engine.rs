@@ -132,11 +132,13 @@ impl Engine {
         self.plan.tables.iter().any(|known| known.name == table)
     }
 
-    /// Processes records as one cut, in the order of SEMANTICS 2.4: dimensions in the order of the query, then the
-    /// driving table; within a table by partition and offset.
+    /// Processes records as one cut, in the order of SEMANTICS 2.4: dimensions and then joined event tables in
+    /// the order of the query, then the driving table; within a table by partition and offset.
     pub fn cut(&mut self, records: &[Record]) -> Result<Outcome> {
         let mut cut = Cut::default();
-        let tables = self.plan.tables.iter().skip(1).chain(&self.plan.tables[..1]);
+        let (events, dimensions) = self.plan.tables.split_at(self.plan.events.len());
+        let (driving, joined) = events.split_at(1);
+        let tables = dimensions.iter().chain(joined).chain(driving);
         for table in tables {
             let mut of_table: Vec<&Record> = records.iter().filter(|record| record.table == table.name).collect();
             of_table.sort_by_key(|record| record.partition);
@@ -152,11 +154,18 @@ impl Engine {
             }
             cut.batches.extend(batch.take());
         }
-        let driving = self.offsets.iter().filter(|((table, _), _)| table.index() == 0);
+        let driving = self.offsets.iter().filter(|((table, _), _)| table.index() < self.plan.events.len());
         let position = |(&(table, partition), &offset): (&(TableId, i32), &i64)| Position { table, partition, offset };
         cut.positions = driving.map(position).collect();
         let positions = cut.positions.clone();
-        let outcome = self.join.process(self.decode.decode(cut)?)?;
+        let mut outcome = Outcome::default();
+        self.join.process(self.decode.decode(cut)?, &mut |piece| {
+            outcome.records.extend(piece.records);
+            outcome.dead_letters.extend(piece.dead_letters);
+            outcome.positions = piece.positions;
+            outcome.report = piece.report;
+            Ok(())
+        })?;
         assert_eq!(outcome.positions, positions, "a cut is committed as far as it was read");
         Ok(outcome)
     }
@@ -186,7 +195,11 @@ impl Came {
     /// Late rows, tombstones, and rejected records and rows of all cuts.
     pub fn counts(&self) -> [u64; 3] {
         let reports = self.reports.iter().map(|report| {
-            [report.late, report.tombstones.iter().sum(), report.rejected.iter().map(|(_, count)| count).sum()]
+            [
+                report.late.iter().sum::<u64>(),
+                report.tombstones.iter().sum(),
+                report.rejected.iter().map(|(_, count)| count).sum(),
+            ]
         });
         reports.fold([0; 3], |all, one| std::array::from_fn(|place| all[place] + one[place]))
     }

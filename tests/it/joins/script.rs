@@ -214,8 +214,9 @@ impl Run<'_> {
         let tables = self.engine.plan().tables.iter().zip(&outcome.report.tombstones);
         let tombstones = tables.filter(|(_, count)| **count > 0);
         lines.extend(tombstones.map(|(table, count)| format!("({} tombstones: {count})", table.name)));
-        if outcome.report.late > 0 {
-            lines.push(format!("(late rows: {})", outcome.report.late));
+        let late: u64 = outcome.report.late.iter().sum();
+        if late > 0 {
+            lines.push(format!("(late rows: {late})"));
         }
         let rejected: u64 = outcome.report.rejected.iter().map(|(_, count)| count).sum();
         if rejected != outcome.dead_letters.len() as u64 {
