@@ -7,12 +7,14 @@ mod gather;
 mod heads;
 mod index;
 mod rows;
+mod stored;
 mod table;
 mod tight;
 
 pub use apply::{Applied, Tombstones, Upserts};
 pub use rows::{Places, RowRef};
-pub use table::{DimensionSpec, DimensionTable, Matches};
+pub use stored::{Matches, Probe, Stored};
+pub use table::{DimensionSpec, DimensionTable};
 
 #[cfg(test)]
 mod tests;
