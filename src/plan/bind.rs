@@ -32,7 +32,7 @@ pub struct Bound {
     pub base: Base,
     /// The table of each occurrence, by `Instance`.
     pub instances: Vec<String>,
-    /// The joins, in order; join `n` brings instance `n + 1`.
+    /// The joins, in order; each brings an instance.
     pub joins: Vec<BoundJoin>,
     /// All conditions of WHERE, to be combined by AND.
     pub conditions: Vec<Expr>,
@@ -40,12 +40,16 @@ pub struct Bound {
     pub outputs: Vec<Output>,
 }
 
-/// A join with a dimension.
+/// A join with a table.
 #[derive(Debug)]
 pub struct BoundJoin {
+    /// The occurrence of the table.
+    pub instance: Instance,
     /// LEFT, or INNER.
     pub left: bool,
-    /// Equal pairs: (over tables before it, over the dimension).
+    /// Of an event table: the earlier event table that its keys are paired with.
+    pub parent: Option<Instance>,
+    /// Equal pairs: (over tables before it, over the new table).
     pub keys: Vec<(Expr, Expr)>,
     /// All further conditions, to be combined by AND.
     pub residual: Vec<Expr>,
@@ -99,7 +103,7 @@ impl Binder<'_> {
         }
     }
 
-    fn mistake(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn mistake(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.mistakes.push(Mistake::in_query(span, message).help(help));
     }
 
@@ -205,13 +209,13 @@ impl Binder<'_> {
             scope.columns.extend(right.columns);
             return Some(());
         };
-        let mut bound = BoundJoin { left, keys: Vec::new(), residual };
+        let mut bound = BoundJoin { instance, left, parent: None, keys: Vec::new(), residual };
         match &constraint {
             super::join_clause::Constraint::On(condition) => {
                 scope.columns.extend(right.columns);
                 for conjunct in conjuncts(condition) {
                     if let Some(expr) = self.condition(conjunct, scope, Clause::On) {
-                        self.join_condition(expr, instance, &mut bound);
+                        self.join_condition(expr, self.tokens.whole(conjunct.span()), &mut bound);
                     }
                 }
             }
@@ -219,12 +223,14 @@ impl Binder<'_> {
                 super::join_clause::using(self, names, scope, right, &mut bound);
             }
         }
-        if bound.keys.is_empty() && self.mistakes.is_empty() {
+        let place = match &constraint {
+            super::join_clause::Constraint::On(condition) => self.tokens.whole(condition.span()),
+            super::join_clause::Constraint::Using(_) => join.span(),
+        };
+        if self.is_event(instance) {
+            self.choose_parent(&mut bound, &alias, place);
+        } else if bound.keys.is_empty() && self.mistakes.is_empty() {
             let message = format!("the join with `{alias}` has no equality between it and the tables before it");
-            let place = match &constraint {
-                super::join_clause::Constraint::On(condition) => self.tokens.whole(condition.span()),
-                super::join_clause::Constraint::Using(_) => join.span(),
-            };
             self.mistake(place, message, format!("write ON … = {alias}.…; further conditions may follow with AND"));
         }
         self.bound.joins.push(bound);
@@ -232,7 +238,11 @@ impl Binder<'_> {
     }
 
     /// An equality between the new table and those before it is a key; all else is residual.
-    pub fn join_condition(&mut self, expr: Expr, new: Instance, join: &mut BoundJoin) {
+    pub fn join_condition(&mut self, expr: Expr, span: Span, join: &mut BoundJoin) {
+        let new = join.instance;
+        if self.is_event(new) {
+            self.refuse_dimensions(&expr, new, span);
+        }
         if let Expr::BinaryExpr(binary) = &expr
             && binary.op == datafusion_expr::Operator::Eq
         {
@@ -251,16 +261,13 @@ impl Binder<'_> {
         join.residual.push(expr);
     }
 
-    /// The right side of a join: a dimension, or a sub-select over one. Its WHERE becomes residual (SEMANTICS 2.6).
+    /// The right side of a join: a table, or a sub-select over one. Its WHERE becomes residual (SEMANTICS 2.6).
     fn joined<'q>(&mut self, factor: &'q TableFactor, ctes: &Ctes<'q>) -> Option<(Scope, Vec<Expr>)> {
         match self.relation(factor, ctes)? {
             Relation::Table(name, alias, span) => {
-                if !self.dimensions.contains(&name) {
-                    let message = format!(
-                        "`{name}` is an event table, and joins of events with events come with a later version"
-                    );
-                    let help =
-                        format!("if only its newest row of each key counts, list `{name}` under state.dimensions");
+                if !self.dimensions.contains(&name) && self.bound.instances.contains(&name) {
+                    let message = format!("the event table `{name}` can't be joined with itself");
+                    let help = "copy it to a second topic, by a pipeline without joins, and join that".to_string();
                     self.mistake(span, message, help);
                 }
                 Some((self.occurrence(&name, &alias), Vec::new()))

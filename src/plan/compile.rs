@@ -10,10 +10,10 @@ use datafusion_expr::{Expr, ExprSchemable, cast};
 
 use super::base::{Base, BaseSource, Instance, NOW, as_key, now_type};
 use super::bind::{Bound, Fields};
-use super::index_keys;
+use super::index_keys::TableKeys;
 use super::join_clause::all_of;
 use super::mistake::{Mistake, did_you_mean, nearest};
-use super::query::{ColumnSource, Dimension, Emission, Event, Lookup, LookupKind, OutputColumn, Part, Plan};
+use super::query::{ColumnSource, Dimension, Emission, Lookup, LookupKind, OutputColumn, Part, Plan};
 use super::table::{Column, Role, Table};
 use super::wording::cast_types;
 use crate::batch::TableId;
@@ -39,7 +39,7 @@ pub fn compile(
     let broken = |error: String| vec![Mistake::at(&["query"], error)];
     let (dimensions, lookups) = compiler.lookups().map_err(broken)?;
     let (driving, after) = compiler.conditions().map_err(broken)?;
-    let ttl_ms = compiler.tables[0].ttl_ms.expect("BUG: the driving table is an event table");
+    let events = compiler.events(driving).map_err(broken)?;
     let mut compiled = Vec::new();
     for (name, expr) in outputs {
         let expression = compiler.expression(&expr).map_err(broken)?;
@@ -48,15 +48,7 @@ pub fn compile(
     Ok(Plan {
         columns: compiler.sources().map_err(broken)?,
         names: compiler.names(),
-        events: vec![Event {
-            table: TableId(0),
-            condition: driving,
-            computed: Vec::new(),
-            indexes: Vec::new(),
-            ttl_ms,
-            lateness_ms: pipeline.events.lateness_ms(ttl_ms),
-            join: None,
-        }],
+        events,
         emission: Emission::Immediate,
         tables: compiler.tables,
         dimensions,
@@ -119,10 +111,12 @@ fn typed_outputs(bound: &Bound, pipeline: &Pipeline) -> Result<Vec<(String, Expr
 
 pub(super) struct Compiler<'a> {
     pub(super) bound: Bound,
-    pipeline: &'a Pipeline,
+    pub(super) pipeline: &'a Pipeline,
     pub(super) tables: Vec<Table>,
     /// The table of each instance.
     pub(super) table_of: Vec<usize>,
+    /// The row of each instance in a joined row.
+    pub(super) parts: Vec<Part>,
     /// The number of each base column that is used.
     numbers: Vec<Option<usize>>,
     /// The base column of each number; `None` is `NOW`.
@@ -136,17 +130,21 @@ impl<'a> Compiler<'a> {
         fields: &BTreeMap<String, Fields>,
         process_ttl_ms: i64,
     ) -> Result<Self, Vec<Mistake>> {
+        let parts = parts_of(&bound);
         let mut tables: Vec<Table> = Vec::new();
-        let mut table_of = Vec::new();
+        let mut table_of = vec![0; parts.len()];
         let mut mistakes = Vec::new();
-        for (instance, name) in bound.instances.iter().enumerate() {
-            let place = tables.iter().position(|table| table.name == *name).unwrap_or_else(|| {
+        let mut in_order: Vec<usize> = (0..parts.len()).collect();
+        in_order.sort_by_key(|&instance| parts[instance]);
+        for instance in in_order {
+            let name = &bound.instances[instance];
+            let known = tables.iter().position(|table| table.name == *name);
+            table_of[instance] = known.unwrap_or_else(|| {
+                let role = if matches!(parts[instance], Part::Event(_)) { Role::Event } else { Role::Dimension };
                 let id = TableId(tables.len() as u32);
-                let role = if instance == 0 { Role::Event } else { Role::Dimension };
                 tables.push(table(id, name, role, pipeline, fields, process_ttl_ms, &mut mistakes));
                 tables.len() - 1
             });
-            table_of.push(place);
         }
         for (place, table) in tables.iter().enumerate() {
             if let Some(other) = tables[..place].iter().find(|other| other.topic == table.topic) {
@@ -161,7 +159,7 @@ impl<'a> Compiler<'a> {
         }
         let numbers = vec![None; bound.base.columns.len()];
         if mistakes.is_empty() {
-            Ok(Self { bound, pipeline, tables, table_of, numbers, numbered: Vec::new() })
+            Ok(Self { bound, pipeline, tables, table_of, parts, numbers, numbered: Vec::new() })
         } else {
             Err(mistakes)
         }
@@ -276,15 +274,12 @@ impl<'a> Compiler<'a> {
         let source = |base: &Option<usize>| {
             let Some(base) = *base else { return Ok(ColumnSource::Now) };
             Ok(match &self.bound.base.columns[base].source {
-                BaseSource::Table(Instance(0), column) => {
-                    ColumnSource::Stored { part: Part::Event(0), column: self.column_of(0, column) }
-                }
                 BaseSource::Table(instance, column) => {
                     let column = self.column_of(self.table_of[instance.0], column);
-                    ColumnSource::Stored { part: Part::Lookup(instance.0 - 1), column }
+                    ColumnSource::Stored { part: self.parts[instance.0], column }
                 }
                 BaseSource::Computed(instance, expr) => {
-                    ColumnSource::Computed { part: Part::Lookup(instance.0 - 1), expression: self.expression(expr)? }
+                    ColumnSource::Computed { part: self.parts[instance.0], expression: self.expression(expr)? }
                 }
                 BaseSource::Unnest(list) => ColumnSource::Unnest(self.expression(list)?),
             })
@@ -305,42 +300,57 @@ impl<'a> Compiler<'a> {
             .iter()
             .cloned()
             .partition(|condition| self.bound.base.instances_of(condition).iter().all(|&of| of == Instance(0)));
-        let compile = |conditions| all_of(conditions).map(|all| self.expression(&all)).transpose();
-        Ok((compile(driving)?, compile(after)?))
+        Ok((self.all_of(&driving)?, self.all_of(&after)?))
     }
 
     fn lookups(&self) -> Result<(Vec<Dimension>, Vec<Lookup>), String> {
-        let mut dimensions: Vec<_> =
-            self.tables[1..].iter().map(|table| index_keys::DimensionKeys::new(self, table.id.index())).collect();
+        let first = self.parts.iter().filter(|part| matches!(part, Part::Event(_))).count();
+        let tables = &self.tables[first..];
+        let mut dimensions: Vec<_> = tables.iter().map(|table| TableKeys::new(self, table.id.index())).collect();
         let mut lookups = Vec::new();
-        for (number, join) in self.bound.joins.iter().enumerate() {
-            let table = self.table_of[number + 1];
-            let error = |error: datafusion_common::DataFusionError| error.strip_backtrace();
-            let mut keys = Vec::new();
-            let mut stored = Vec::new();
-            for (before, new) in &join.keys {
-                keys.push(self.expression(&as_key(before.clone(), &self.bound.base).map_err(error)?)?);
-                stored.push(as_key(new.clone(), &self.bound.base).map_err(error)?);
-            }
+        for join in self.bound.joins.iter().filter(|join| join.parent.is_none()) {
+            let dimension = self.table_of[join.instance.0] - first;
+            let (before, new) = self.keys(&join.keys)?;
             lookups.push(Lookup {
-                dimension: table - 1,
-                table: self.tables[table].name.clone(),
-                index: dimensions[table - 1].index_on(self, &stored)?,
+                dimension,
+                table: tables[dimension].name.clone(),
+                index: dimensions[dimension].index_on(self, &new)?,
                 kind: if join.left { LookupKind::Left } else { LookupKind::Inner },
-                keys,
-                residual: all_of(join.residual.clone()).map(|all| self.expression(&all)).transpose()?,
+                keys: before.iter().map(|key| self.expression(key)).collect::<Result<_, _>>()?,
+                residual: self.all_of(&join.residual)?,
             });
         }
         let declared = |table: &Table| {
             self.pipeline.dimensions.iter().find(|declared| declared.table == table.name).and_then(|it| it.key.clone())
         };
-        let dimensions = dimensions
-            .into_iter()
-            .zip(&self.tables[1..])
-            .map(|(keys, table)| keys.finish(table, declared(table)))
-            .collect();
-        Ok((dimensions, lookups))
+        let dimensions = dimensions.into_iter().zip(tables);
+        Ok((dimensions.map(|(keys, table)| keys.of_dimension(table, declared(table))).collect(), lookups))
     }
+
+    /// Both sides of equal pairs as keys: (over tables before it, over the new table).
+    pub(super) fn keys(&self, pairs: &[(Expr, Expr)]) -> Result<(Vec<Expr>, Vec<Expr>), String> {
+        let key = |expr: &Expr| as_key(expr.clone(), &self.bound.base).map_err(|error| error.strip_backtrace());
+        pairs.iter().map(|(before, new)| Ok((key(before)?, key(new)?))).collect()
+    }
+
+    /// The conditions combined by AND, if there are any.
+    pub(super) fn all_of(&self, conditions: &[Expr]) -> Result<Option<Expression>, String> {
+        all_of(conditions.to_vec()).map(|all| self.expression(&all)).transpose()
+    }
+}
+
+/// The row of each instance in a joined row: the event tables, and the look-ups, in the order of the query.
+fn parts_of(bound: &Bound) -> Vec<Part> {
+    let mut parts = vec![Part::Event(0); bound.instances.len()];
+    let (mut events, mut lookups) = (1.., 0..);
+    for join in &bound.joins {
+        let part = match join.parent {
+            Some(_) => events.next().map(Part::Event),
+            None => lookups.next().map(Part::Lookup),
+        };
+        parts[join.instance.0] = part.expect("BUG: numbers have no end");
+    }
+    parts
 }
 
 fn table(

@@ -1,4 +1,4 @@
-//! Which columns of a dimension are indexed, and which expressions must be stored for that.
+//! Which columns of a table are indexed, and which expressions must be stored for that.
 
 use datafusion_common::Column as DfColumn;
 use datafusion_common::tree_node::{Transformed, TreeNode};
@@ -10,15 +10,15 @@ use super::query::{Dimension, IdentityRule};
 use super::table::{Column, Table};
 use crate::expression::Expression;
 
-/// The indexes of one dimension while the joins are gone through.
-pub(super) struct DimensionKeys {
+/// The indexes of one table while the joins are gone through.
+pub(super) struct TableKeys {
     table: usize,
     plain: usize,
     computed: Vec<(Expr, Expression)>,
     indexes: Vec<Vec<usize>>,
 }
 
-impl DimensionKeys {
+impl TableKeys {
     pub(super) fn new(compiler: &Compiler<'_>, table: usize) -> Self {
         Self { table, plain: compiler.tables[table].columns.len(), computed: Vec::new(), indexes: Vec::new() }
     }
@@ -74,7 +74,13 @@ impl DimensionKeys {
         over_table.map(|transformed| transformed.data).map_err(|error| error.strip_backtrace())
     }
 
-    pub(super) fn finish(self, table: &Table, declared: Option<Vec<String>>) -> Dimension {
+    /// What is stored behind the columns of an event table, and its indexes.
+    pub(super) fn of_event(self) -> (Vec<Expression>, Vec<Vec<usize>>) {
+        (self.computed.into_iter().map(|(_, expression)| expression).collect(), self.indexes)
+    }
+
+    /// What is remembered of a dimension whose key is declared, or is not.
+    pub(super) fn of_dimension(self, table: &Table, declared: Option<Vec<String>>) -> Dimension {
         let identity = match declared {
             Some(names) => {
                 let place = |name: &String| {

@@ -4,6 +4,8 @@ mod base;
 mod bind;
 mod catalog;
 mod compile;
+mod event_join;
+mod events;
 mod explain;
 mod index_keys;
 mod join_clause;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Catalog, Fields, Plan, plan};
 use crate::config::{parse_pipeline, parse_type};
 
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 6] = [
     (
         "orders",
         "id string, user_id string, amount double, n int, tags list<string>, at timestamp, addr struct<city: string>",
@@ -13,6 +13,8 @@ const TABLES: [(&str, &str); 4] = [
     ("users", "user_id string, name string, boss_id string, Level int, active boolean"),
     ("shops", "shop_id bigint, owner_id string, n int"),
     ("clicks", "user_id string"),
+    ("payments", "order_id string, user_id string, amount double, n bigint, status string, at timestamp"),
+    ("shipments", "order_id string, payment_id string, user_id string, weight double"),
 ];
 
 fn fields() -> BTreeMap<String, Fields> {
@@ -85,7 +87,6 @@ fn refused_queries() {
         ("SELECT * FROM orders NATURAL JOIN users", "NATURAL"),
         ("SELECT * FROM orders o JOIN users u ON o.amount > u.Level", "no equality"),
         ("SELECT * FROM orders o JOIN users u ON u.user_id = 'x'", "no equality"),
-        ("SELECT id FROM orders o JOIN clicks c ON o.user_id = c.user_id", "event table"),
         ("SELECT name FROM users", "must be an event table"),
         ("SELECT count(*) FROM orders", "aggregate"),
         ("SELECT sum(amount) OVER (PARTITION BY id) FROM orders", "OVER"),
@@ -154,4 +155,108 @@ fn a_plan_for_a_person() {
     );
     let expected = include_str!("../../testdata/config/plan.txt");
     assert_eq!(plan.to_string(), expected);
+}
+
+#[test]
+fn event_tables_come_first_and_are_indexed_on_both_sides() {
+    let plan = accepted(
+        "SELECT o.id, u.name, s.weight FROM orders o JOIN users u ON o.user_id = u.user_id \
+         JOIN payments p ON upper(o.id) = upper(p.order_id) AND p.status = 'ok' AND p.amount >= o.amount \
+         LEFT JOIN shops h ON h.shop_id = p.n LEFT JOIN shipments s ON s.order_id = o.id AND s.user_id = p.user_id",
+    );
+    let names: Vec<_> = plan.tables.iter().map(|table| table.name.as_str()).collect();
+    assert_eq!(names, ["orders", "payments", "shipments", "users", "shops"]);
+    assert!(plan.tables.iter().enumerate().all(|(place, table)| table.id.index() == place));
+    assert_eq!(plan.lookups.iter().map(|lookup| lookup.table.as_str()).collect::<Vec<_>>(), ["users", "shops"]);
+    let [orders, payments, shipments] = &plan.events[..] else { panic!("{plan}") };
+    assert_eq!((orders.indexes.len(), orders.computed.len()), (2, 1), "{plan}");
+    assert_eq!((payments.indexes.len(), payments.computed.len()), (1, 1), "{plan}");
+    let condition = payments.condition.as_ref().map(|condition| condition.text());
+    assert_eq!(condition, Some("payments.status = 'ok'"));
+    let join = payments.join.as_ref().expect("a join");
+    assert_eq!(
+        join.residual.as_ref().map(|it| it.text()),
+        Some("payments.status = 'ok' AND payments.amount >= orders.amount")
+    );
+    let join = shipments.join.as_ref().expect("a join");
+    assert_eq!((join.parent, join.left, join.parent_index, join.index), (0, true, 1, 0));
+    assert_eq!(join.residual.as_ref().map(|it| it.text()), Some("payments.user_id = shipments.user_id"));
+    assert!(join.keys[0].as_column().is_some() && join.parent_keys[0].as_column().is_some());
+}
+
+#[test]
+fn the_parent_is_the_event_table_with_the_most_equalities() {
+    let parent = |sql: &str| {
+        let plan = accepted(sql);
+        let join = plan.events[2].join.as_ref().expect("a join");
+        (join.parent, join.keys.len(), join.residual.is_some())
+    };
+    let from = "SELECT o.id FROM orders o JOIN payments p ON p.order_id = o.id JOIN shipments s ON";
+    let more = format!("{from} s.order_id = o.id AND s.order_id = p.order_id AND p.user_id = s.user_id");
+    assert_eq!(parent(&more), (1, 2, true));
+    assert_eq!(parent(&format!("{from} s.user_id = p.user_id AND s.order_id = o.id")), (1, 1, true));
+    assert_eq!(parent(&format!("{from} s.order_id = o.id AND s.user_id = p.user_id")), (0, 1, true));
+    assert_eq!(parent(&format!("{from} s.order_id = concat(o.id, p.user_id) AND s.user_id = p.user_id")), (1, 1, true));
+}
+
+#[test]
+fn a_joined_event_table_may_be_a_sub_select() {
+    let plan = accepted(
+        "SELECT o.id, x.label, x.k FROM orders o LEFT JOIN (SELECT order_id, _key AS k, coalesce(status, '?') AS label \
+         FROM payments WHERE amount > 0) x ON x.order_id = o.id AND x.label <> 'no' AND o.amount > 1",
+    );
+    let computed = plan
+        .columns
+        .iter()
+        .any(|column| matches!(column, super::ColumnSource::Computed { part: super::Part::Event(1), .. }));
+    assert!(computed, "{plan}");
+    let condition = plan.events[1].condition.as_ref().map(|condition| condition.text());
+    let label = "CASE WHEN payments.status IS NOT NULL THEN payments.status ELSE '?' END";
+    assert_eq!(condition, Some(format!("payments.amount > 0 AND {label} != 'no'").as_str()));
+    assert!(plan.condition.is_none() && plan.events[0].condition.is_none(), "a LEFT join's ON drops no driving row");
+}
+
+#[test]
+fn both_sides_of_event_keys_have_one_type() {
+    let plan = accepted("SELECT o.id FROM orders o JOIN payments p ON o.n = p.n AND o.id = p.order_id");
+    let join = plan.events[1].join.as_ref().expect("a join");
+    for (own, parent) in join.keys.iter().zip(&join.parent_keys) {
+        assert_eq!(own.data_type(), parent.data_type());
+    }
+    assert_eq!((plan.events[0].computed.len(), plan.events[1].computed.len()), (1, 0), "{plan}");
+}
+
+#[test]
+fn refused_event_joins() {
+    let from = "SELECT o.id FROM orders o";
+    for (sql, words) in [
+        ("JOIN orders p ON o.id = p.id", "can't be joined with itself"),
+        ("JOIN payments p ON p.order_id = o.id JOIN payments q ON q.order_id = o.id", "can't be joined with itself"),
+        ("JOIN payments p ON p.status = 'x'", "no equality with one event table before it"),
+        ("JOIN payments p ON p.amount > o.amount", "no equality with one event table before it"),
+        (
+            "JOIN payments p ON p.order_id = o.id JOIN shipments s ON s.order_id = concat(o.id, p.user_id)",
+            "no equality with one event table before it",
+        ),
+        ("JOIN users u ON u.user_id = o.user_id JOIN payments p ON p.user_id = u.boss_id", "the dimension `users`"),
+        (
+            "JOIN users u ON u.user_id = o.user_id JOIN payments p ON p.order_id = o.id AND p.status = u.name",
+            "the dimension `users`",
+        ),
+        ("LEFT JOIN (payments p JOIN users u ON p.user_id = u.user_id) ON p.order_id = o.id", "parentheses"),
+        (
+            "LEFT JOIN (SELECT p.order_id FROM payments p JOIN users u ON p.user_id = u.user_id) x ON x.order_id = o.id",
+            "a join inside the right side",
+        ),
+        ("JOIN payments p ON p.order_id = o.id AND p.at < now()", "gives another value each time"),
+        (
+            "LEFT JOIN payments p ON p.order_id = o.id JOIN shipments s ON s.user_id = coalesce(p.user_id, '?')",
+            "has a value where the LEFT join",
+        ),
+    ] {
+        refused(&format!("{from} {sql}"), words);
+    }
+    accepted(&format!(
+        "{from} LEFT JOIN payments p ON p.order_id = o.id JOIN shipments s ON s.user_id = upper(p.user_id)"
+    ));
 }
