@@ -323,3 +323,16 @@ proptest! {
         load_anything(&letters.into_iter().collect::<String>());
     }
 }
+
+#[test]
+fn emission_means_what_it_says() {
+    assert_eq!(good_pipeline("minimal-pipeline.yaml").emission, EmissionRules::Immediate);
+    let smart = |max_wait_ms, on_expire| EmissionRules::Smart {
+        require: vec!["name".to_string(), "amount".to_string()],
+        max_wait_ms,
+        on_expire,
+    };
+    assert_eq!(good_pipeline("smart-pipeline.yaml").emission, smart(Some(600_000), OnExpire::DeadLetter));
+    let defaults = "name: p\nquery: SELECT 1\noutput: {topic: o}\nemission: {type: smart, require: [name, amount]}\n";
+    assert_eq!(pipeline(defaults).expect("a pipeline").emission, smart(None, OnExpire::Drop));
+}

@@ -13,11 +13,11 @@ use super::bind::{Bound, Fields};
 use super::index_keys::TableKeys;
 use super::join_clause::all_of;
 use super::mistake::{Mistake, did_you_mean, nearest};
-use super::query::{ColumnSource, Dimension, Emission, Lookup, LookupKind, OutputColumn, Part, Plan};
+use super::query::{ColumnSource, Dimension, Lookup, LookupKind, OutputColumn, Part, Plan};
 use super::table::{Column, Role, Table};
 use super::wording::cast_types;
 use crate::batch::TableId;
-use crate::config::{Pipeline, type_name};
+use crate::config::{EmissionRules, Pipeline, type_name};
 use crate::expression::Expression;
 
 /// Makes the plan.
@@ -37,6 +37,7 @@ pub fn compile(
     compiler.keep_columns(&outputs);
     compiler.number_columns(&outputs);
     let broken = |error: String| vec![Mistake::at(&["query"], error)];
+    let emission = compiler.emission(&outputs);
     let (dimensions, lookups) = compiler.lookups().map_err(broken)?;
     let (driving, after) = compiler.conditions().map_err(broken)?;
     let events = compiler.events(driving).map_err(broken)?;
@@ -49,7 +50,7 @@ pub fn compile(
         columns: compiler.sources().map_err(broken)?,
         names: compiler.names(),
         events,
-        emission: Emission::Immediate,
+        emission,
         tables: compiler.tables,
         dimensions,
         lookups,
@@ -59,7 +60,7 @@ pub fn compile(
     })
 }
 
-/// Columns of the result that `output` names and the query does not give; those that are near one of `told`, about which
+/// Columns of the result that `output` or `emission.require` names and the query does not give; those that are near one of `told`, about which
 /// there is a mistake already, left out.
 pub fn missing_outputs(bound: &Bound, pipeline: &Pipeline, told: &[&str]) -> Vec<Mistake> {
     let names: Vec<_> = bound.outputs.iter().map(|output| output.name.as_str()).collect();
@@ -74,7 +75,14 @@ pub fn missing_outputs(bound: &Bound, pipeline: &Pipeline, told: &[&str]) -> Vec
     let declared = declared.filter_map(|(name, _)| missing(name).map(|it| (name, it)));
     let declared =
         declared.map(|(name, (message, help))| Mistake::at_key(&["output", "schema", name], message).help(help));
-    key.chain(declared).collect()
+    let required = match &pipeline.emission {
+        EmissionRules::Smart { require, .. } => &require[..],
+        EmissionRules::Immediate => &[],
+    };
+    let required = required.iter().enumerate().filter_map(|(place, name)| missing(name).map(|it| (place, it)));
+    let required = required
+        .map(|(place, (message, help))| Mistake::at(&["emission", "require", &place.to_string()], message).help(help));
+    key.chain(declared).chain(required).collect()
 }
 
 /// The outputs, cast to the declared result schema.

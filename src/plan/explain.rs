@@ -3,9 +3,9 @@
 use std::fmt::{Display, Formatter, Result, Write};
 use std::time::Duration;
 
-use super::query::{Dimension, Event, IdentityRule, Lookup, LookupKind, Plan};
+use super::query::{Dimension, Emission, Event, IdentityRule, Lookup, LookupKind, Plan, Smart};
 use super::table::{Role, Table};
-use crate::config::type_name;
+use crate::config::{OnExpire, type_name};
 use crate::expression::Expression;
 
 impl Display for Plan {
@@ -33,7 +33,10 @@ impl Display for Plan {
                 if expression.text() == output.name { String::new() } else { format!(" = {}", expression.text()) };
             writeln!(out, "  {}: {data_type}{text}{key}", output.name)?;
         }
-        Ok(())
+        match &self.emission {
+            Emission::Immediate => Ok(()),
+            Emission::Smart(smart) => self.smart(out, smart),
+        }
     }
 }
 
@@ -158,6 +161,23 @@ impl Plan {
             writeln!(out, "    index: {}", names(index))?;
         }
         writeln!(out, "    state kept: the current row of each identity; never expires")
+    }
+
+    fn smart(&self, out: &mut Formatter<'_>, smart: &Smart) -> Result {
+        writeln!(out, "\nemission")?;
+        for required in &smart.require {
+            let events = required.events.iter().map(|&event| self.name(&self.events[event]));
+            let tables: Vec<_> =
+                events.chain(required.lookups.iter().map(|&lookup| self.lookups[lookup].table.as_str())).collect();
+            let of = if tables.is_empty() { String::new() } else { format!(", made of {}", tables.join(", ")) };
+            writeln!(out, "  waits for {}{of}", self.outputs[required.output].name)?;
+        }
+        let then = match smart.on_expire {
+            OnExpire::Drop => "is dropped and counted",
+            OnExpire::Emit => "comes out as it is",
+            OnExpire::DeadLetter => "goes to the dead-letter topic",
+        };
+        writeln!(out, "  for {} at most; what is not complete then {then}", duration(smart.max_wait_ms))
     }
 
     fn name(&self, event: &Event) -> &str {

@@ -4,6 +4,7 @@ mod base;
 mod bind;
 mod catalog;
 mod compile;
+mod emission;
 mod event_join;
 mod events;
 mod explain;

@@ -30,8 +30,13 @@ fn fields() -> BTreeMap<String, Fields> {
 }
 
 fn planned(sql: &str) -> Result<Plan, Vec<String>> {
+    planned_with(sql, "{type: immediate}")
+}
+
+fn planned_with(sql: &str, emission: &str) -> Result<Plan, Vec<String>> {
     let query = sql.replace('\n', "\n  ");
-    let yaml = format!("name: p\nquery: |\n  {query}\noutput: {{topic: out}}\nstate: {{dimensions: [users, shops]}}\n");
+    let rest = format!("output: {{topic: out}}\nstate: {{dimensions: [users, shops]}}\nemission: {emission}\n");
+    let yaml = format!("name: p\nquery: |\n  {query}\n{rest}");
     let pipeline = parse_pipeline("p.yaml", yaml, &|_| None).map_err(|mistakes| vec![mistakes.to_string()])?;
     let mut pipeline = pipeline;
     let read = super::parse(&pipeline.query).map(|query| super::tables_of(&query)).unwrap_or_default();
@@ -259,4 +264,31 @@ fn refused_event_joins() {
     accepted(&format!(
         "{from} LEFT JOIN payments p ON p.order_id = o.id JOIN shipments s ON s.user_id = upper(p.user_id)"
     ));
+}
+
+#[test]
+fn a_required_column_depends_on_all_that_finds_it() {
+    let sql = "SELECT o.id, u.name AS buyer, b.name AS boss, h.n, x.label, o.amount + coalesce(p.amount, 0) AS sum \
+               FROM orders o LEFT JOIN payments p ON p.order_id = o.id \
+               LEFT JOIN shipments t ON t.payment_id = p.user_id AND t.weight > o.amount \
+               LEFT JOIN users u ON u.user_id = o.user_id LEFT JOIN users b ON b.user_id = u.boss_id \
+               LEFT JOIN shops h ON h.shop_id = o.n AND h.n > t.weight \
+               LEFT JOIN (SELECT user_id, upper(name) AS label FROM users) x ON x.user_id = o.user_id AND b.active";
+    let all = "{type: smart, require: [boss, id, n, label, sum], max_wait: 10m, on_expire: emit}";
+    let plan = planned_with(sql, all).unwrap_or_else(|mistakes| panic!("{}", mistakes.join("\n")));
+    let super::Emission::Smart(smart) = &plan.emission else { panic!("{plan}") };
+    let required: Vec<_> =
+        smart.require.iter().map(|it| (it.output, it.lookups.clone(), it.events.clone())).collect();
+    let expected = [
+        (2, vec![0, 1], vec![0]),
+        (0, vec![], vec![0]),
+        (3, vec![2], vec![0, 1, 2]),
+        (4, vec![0, 1, 3], vec![0]),
+        (5, vec![], vec![0, 1]),
+    ];
+    assert_eq!(required, expected, "{plan}");
+    assert_eq!((smart.max_wait_ms, smart.on_expire), (600_000, crate::config::OnExpire::Emit));
+    let Ok(plan) = planned_with(sql, "{type: smart, require: [id]}") else { panic!() };
+    let super::Emission::Smart(smart) = &plan.emission else { panic!("{plan}") };
+    assert_eq!((smart.max_wait_ms, smart.on_expire), (3_600_000, crate::config::OnExpire::Drop));
 }
