@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::types::{list_of, struct_of, timestamp};
 use super::{
-    AutoOffsetReset, BatchLimits, Compression, Dimension, LogLevel, Mistakes, OnError, Pipeline, Settings, Severity,
-    compare, load_pipeline, load_settings, parse_pipeline, parse_settings,
+    AutoOffsetReset, BatchLimits, Compression, Dimension, EmissionRules, LogLevel, Mistakes, OnError, OnExpire,
+    Pipeline, Settings, Severity, compare, load_pipeline, load_settings, parse_pipeline, parse_settings,
 };
 
 const BROKEN: &str = "testdata/config/broken";

@@ -12,6 +12,7 @@ use datafusion_sql::sqlparser::tokenizer::Span;
 
 use super::base::{Base, BaseSource, Instance, plan_expr};
 use super::catalog::Catalog;
+use super::membership::Membership;
 use super::mistake::{Mistake, Place};
 use super::parse::{conjuncts, plain_select, table_name};
 use super::resolve::Clause;
@@ -45,14 +46,43 @@ pub struct Bound {
 pub struct BoundJoin {
     /// The occurrence of the table.
     pub instance: Instance,
-    /// LEFT, or INNER.
-    pub left: bool,
+    /// What becomes of rows with and without matches.
+    pub kind: JoinKind,
     /// Of an event table: the earlier event table that its keys are paired with.
     pub parent: Option<Instance>,
     /// Equal pairs: (over tables before it, over the new table).
     pub keys: Vec<(Expr, Expr)>,
     /// All further conditions, to be combined by AND.
     pub residual: Vec<Expr>,
+}
+
+/// What a join does with rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinKind {
+    /// A row a match.
+    Inner,
+    /// Likewise, or a row with NULL.
+    Left,
+    /// IN and EXISTS.
+    Semi,
+    /// NOT EXISTS, and NOT IN with a sub-select that looks at the row.
+    Anti,
+    /// NOT IN with another sub-select; its residual is the sub-select's WHERE.
+    NotIn,
+}
+
+impl Bound {
+    /// The joins with event tables.
+    pub fn event_joins(&self) -> impl Iterator<Item = &BoundJoin> {
+        self.joins.iter().filter(|join| join.parent.is_some())
+    }
+
+    /// The joins with dimensions; IN and EXISTS behind the others.
+    pub fn lookups(&self) -> impl Iterator<Item = &BoundJoin> {
+        let is_join = |join: &BoundJoin| matches!(join.kind, JoinKind::Inner | JoinKind::Left);
+        let of_dimensions = || self.joins.iter().filter(|join| join.parent.is_none());
+        of_dimensions().filter(move |join| is_join(join)).chain(of_dimensions().filter(move |join| !is_join(join)))
+    }
 }
 
 /// A column of a SELECT list.
@@ -93,7 +123,7 @@ pub struct Binder<'a> {
 }
 
 /// The CTEs in sight: a later one hides an earlier one of its name.
-type Ctes<'q> = Vec<(String, &'q Query)>;
+pub(super) type Ctes<'q> = Vec<(String, &'q Query)>;
 
 impl Binder<'_> {
     /// Binds the whole query; look into `mistakes` after it.
@@ -107,7 +137,7 @@ impl Binder<'_> {
         self.mistakes.push(Mistake::in_query(span, message).help(help));
     }
 
-    fn expr(&mut self, ast: &SqlExpr, scope: &Scope, clause: Clause) -> Option<Expr> {
+    pub(super) fn expr(&mut self, ast: &SqlExpr, scope: &Scope, clause: Clause) -> Option<Expr> {
         match plan_expr(ast, scope, clause, &mut self.bound.base, self.catalog, self.tokens) {
             Ok(expr) => Some(expr),
             Err(mistakes) => {
@@ -126,13 +156,13 @@ impl Binder<'_> {
         for join in &from.joins {
             self.join(join, &mut scope, &ctes)?;
         }
-        self.filter(select, &scope);
+        self.filter(select, &scope, &ctes);
         let clause = if outermost { Clause::Select } else { Clause::SubSelect };
         let outputs = self.select_list(select, &scope, clause)?;
         Some((scope, outputs))
     }
 
-    fn with<'q>(&mut self, query: &'q Query, ctes: &Ctes<'q>) -> Ctes<'q> {
+    pub(super) fn with<'q>(&mut self, query: &'q Query, ctes: &Ctes<'q>) -> Ctes<'q> {
         let mut ctes = ctes.clone();
         if let Some(with) = &query.with {
             if with.recursive {
@@ -150,7 +180,10 @@ impl Binder<'_> {
         ctes
     }
 
-    fn only_from<'q>(&mut self, select: &'q Select) -> Option<&'q datafusion_sql::sqlparser::ast::TableWithJoins> {
+    pub(super) fn only_from<'q>(
+        &mut self,
+        select: &'q Select,
+    ) -> Option<&'q datafusion_sql::sqlparser::ast::TableWithJoins> {
         match &select.from[..] {
             [from] => Some(from),
             [] => {
@@ -198,6 +231,7 @@ impl Binder<'_> {
         let accepted = super::join_clause::accepted(join, self.tokens, &mut self.mistakes);
         let (right, residual) = self.joined(&join.relation, ctes)?;
         let instance = Instance(self.bound.instances.len() - 1);
+        self.refuse_self_join(instance, join.relation.span());
         let alias = right.columns.first().map(|column| column.relation.clone()).unwrap_or_default();
         if scope.has_relation(&alias) {
             let message = format!("there is already a table `{alias}` in this query");
@@ -209,7 +243,8 @@ impl Binder<'_> {
             scope.columns.extend(right.columns);
             return Some(());
         };
-        let mut bound = BoundJoin { instance, left, parent: None, keys: Vec::new(), residual };
+        let kind = if left { JoinKind::Left } else { JoinKind::Inner };
+        let mut bound = BoundJoin { instance, kind, parent: None, keys: Vec::new(), residual };
         match &constraint {
             super::join_clause::Constraint::On(condition) => {
                 scope.columns.extend(right.columns);
@@ -262,16 +297,9 @@ impl Binder<'_> {
     }
 
     /// The right side of a join: a table, or a sub-select over one. Its WHERE becomes residual (SEMANTICS 2.6).
-    fn joined<'q>(&mut self, factor: &'q TableFactor, ctes: &Ctes<'q>) -> Option<(Scope, Vec<Expr>)> {
+    pub(super) fn joined<'q>(&mut self, factor: &'q TableFactor, ctes: &Ctes<'q>) -> Option<(Scope, Vec<Expr>)> {
         match self.relation(factor, ctes)? {
-            Relation::Table(name, alias, span) => {
-                if !self.dimensions.contains(&name) && self.bound.instances.contains(&name) {
-                    let message = format!("the event table `{name}` can't be joined with itself");
-                    let help = "copy it to a second topic, by a pipeline without joins, and join that".to_string();
-                    self.mistake(span, message, help);
-                }
-                Some((self.occurrence(&name, &alias), Vec::new()))
-            }
+            Relation::Table(name, alias, _) => Some((self.occurrence(&name, &alias), Vec::new())),
             Relation::Query(query, alias, ctes) => {
                 let ctes = self.with(query, &ctes);
                 let select = plain_select(query, self.tokens, &mut self.mistakes)?;
@@ -282,11 +310,7 @@ impl Binder<'_> {
                     return None;
                 }
                 let (scope, mut residual) = self.joined(&from.relation, &ctes)?;
-                if let Some(selection) = &select.selection {
-                    for conjunct in conjuncts(selection) {
-                        residual.extend(self.condition(conjunct, &scope, Clause::Where));
-                    }
-                }
+                residual.extend(self.own_conditions(select, &scope));
                 let mut outputs = self.select_list(select, &scope, Clause::SubSelect)?;
                 self.compute(&mut outputs);
                 Some((self.scope_of(&alias.unwrap_or_default(), outputs), residual))
@@ -389,18 +413,38 @@ impl Binder<'_> {
             merged: false,
             table: None,
         };
-        Scope { columns: outputs.into_iter().map(column).collect() }
+        Scope { columns: outputs.into_iter().map(column).collect(), own: None }
     }
 
-    fn filter(&mut self, select: &Select, scope: &Scope) {
+    fn filter<'q>(&mut self, select: &'q Select, scope: &Scope, ctes: &Ctes<'q>) {
         for conjunct in select.selection.iter().flat_map(conjuncts) {
+            if let Some(membership) = Membership::of(conjunct) {
+                self.membership(&membership, scope, ctes);
+                continue;
+            }
             let condition = self.condition(conjunct, scope, Clause::Where);
             self.bound.conditions.extend(condition);
         }
     }
 
+    /// The conditions of a sub-select on one table.
+    pub(super) fn own_conditions(&mut self, select: &Select, scope: &Scope) -> Vec<Expr> {
+        let mut conditions = Vec::new();
+        for conjunct in select.selection.iter().flat_map(conjuncts) {
+            if Membership::of(conjunct).is_some() {
+                let message =
+                    "IN and EXISTS over a sub-select can't stand inside of another sub-select on a joined table";
+                let help = "put it into the WHERE of the outer query; it may ask for columns of the joined table there";
+                self.mistake(self.tokens.whole(conjunct.span()), message, help);
+                continue;
+            }
+            conditions.extend(self.condition(conjunct, scope, Clause::Where));
+        }
+        conditions
+    }
+
     /// An expression that is true or false.
-    fn condition(&mut self, ast: &SqlExpr, scope: &Scope, clause: Clause) -> Option<Expr> {
+    pub(super) fn condition(&mut self, ast: &SqlExpr, scope: &Scope, clause: Clause) -> Option<Expr> {
         let expr = self.expr(ast, scope, clause)?;
         let place = self.tokens.whole(ast.span());
         match expr.get_type(&self.bound.base.df_schema()) {

@@ -9,7 +9,7 @@ use datafusion_common::{Column as DfColumn, ScalarValue};
 use datafusion_expr::{Expr, ExprSchemable, cast};
 
 use super::base::{Base, BaseSource, Instance, NOW, as_key, now_type};
-use super::bind::{Bound, Fields};
+use super::bind::{Bound, BoundJoin, Fields, JoinKind};
 use super::index_keys::TableKeys;
 use super::join_clause::all_of;
 use super::mistake::{Mistake, did_you_mean, nearest};
@@ -316,14 +316,14 @@ impl<'a> Compiler<'a> {
         let tables = &self.tables[first..];
         let mut dimensions: Vec<_> = tables.iter().map(|table| TableKeys::new(self, table.id.index())).collect();
         let mut lookups = Vec::new();
-        for join in self.bound.joins.iter().filter(|join| join.parent.is_none()) {
+        for join in self.bound.lookups() {
             let dimension = self.table_of[join.instance.0] - first;
             let (before, new) = self.keys(&join.keys)?;
             lookups.push(Lookup {
                 dimension,
                 table: tables[dimension].name.clone(),
                 index: dimensions[dimension].index_on(self, &new)?,
-                kind: if join.left { LookupKind::Left } else { LookupKind::Inner },
+                kind: self.kind(join, &mut dimensions[dimension])?,
                 keys: before.iter().map(|key| self.expression(key)).collect::<Result<_, _>>()?,
                 residual: self.all_of(&join.residual)?,
             });
@@ -333,6 +333,24 @@ impl<'a> Compiler<'a> {
         };
         let dimensions = dimensions.into_iter().zip(tables);
         Ok((dimensions.map(|(keys, table)| keys.of_dimension(table, declared(table))).collect(), lookups))
+    }
+
+    /// What a look-up does with a row. The indexes of NOT IN are on columns that are true or NULL.
+    fn kind(&self, join: &BoundJoin, keys: &mut TableKeys) -> Result<LookupKind, String> {
+        Ok(match join.kind {
+            JoinKind::Inner => LookupKind::Inner,
+            JoinKind::Left => LookupKind::Left,
+            JoinKind::Semi => LookupKind::Semi,
+            JoinKind::Anti => LookupKind::Anti,
+            JoinKind::NotIn => {
+                let is_null = join.keys.iter().map(|(_, given)| given.clone().is_null());
+                let null = join.residual.iter().cloned().chain(is_null).collect();
+                LookupKind::NotIn {
+                    given: keys.index_of_rows(self, join.residual.clone())?,
+                    null: keys.index_of_rows(self, null)?,
+                }
+            }
+        })
     }
 
     /// Both sides of equal pairs as keys: (over tables before it, over the new table).
@@ -350,13 +368,11 @@ impl<'a> Compiler<'a> {
 /// The row of each instance in a joined row: the event tables, and the look-ups, in the order of the query.
 fn parts_of(bound: &Bound) -> Vec<Part> {
     let mut parts = vec![Part::Event(0); bound.instances.len()];
-    let (mut events, mut lookups) = (1.., 0..);
-    for join in &bound.joins {
-        let part = match join.parent {
-            Some(_) => events.next().map(Part::Event),
-            None => lookups.next().map(Part::Lookup),
-        };
-        parts[join.instance.0] = part.expect("BUG: numbers have no end");
+    for (event, join) in bound.event_joins().enumerate() {
+        parts[join.instance.0] = Part::Event(event + 1);
+    }
+    for (lookup, join) in bound.lookups().enumerate() {
+        parts[join.instance.0] = Part::Lookup(lookup);
     }
     parts
 }

@@ -6,12 +6,21 @@ use datafusion_expr::{Expr, Operator, binary_expr};
 use datafusion_sql::sqlparser::tokenizer::Span;
 
 use super::base::{Base, Instance, coerce};
-use super::bind::{Binder, BoundJoin};
+use super::bind::{Binder, BoundJoin, JoinKind};
 
 impl Binder<'_> {
     /// Whether this is an occurrence of an event table.
     pub(super) fn is_event(&self, instance: Instance) -> bool {
         !self.dimensions.contains(&self.bound.instances[instance.0])
+    }
+
+    /// The driving table and those joined to it are different ones.
+    pub(super) fn refuse_self_join(&mut self, instance: Instance, span: Span) {
+        let name = &self.bound.instances[instance.0];
+        if self.is_event(instance) && self.bound.instances[..instance.0].contains(name) {
+            let message = format!("the event table `{name}` can't be joined with itself");
+            self.mistake(span, message, "copy it to a second topic, by a pipeline without joins, and join that");
+        }
     }
 
     /// Dimensions are looked up after the event tables are joined: a condition of that join can't read them.
@@ -72,7 +81,7 @@ impl Binder<'_> {
     /// Where a LEFT join finds no row there is nothing that a later row of the new table could be matched with by an index:
     /// the key must be NULL there.
     fn refuse_key_of_a_miss(&mut self, join: &BoundJoin, parent: Instance, alias: &str, span: Span) {
-        let is_left = |of: &BoundJoin| of.instance == parent && of.left;
+        let is_left = |of: &BoundJoin| of.instance == parent && of.kind == JoinKind::Left;
         if !self.bound.joins.iter().any(is_left) || join.keys.iter().any(|(before, _)| self.is_null_on_a_miss(before)) {
             return;
         }

@@ -1,7 +1,7 @@
 //! The event tables of a plan: their conditions, keys and indexes.
 
 use super::base::Instance;
-use super::bind::BoundJoin;
+use super::bind::{BoundJoin, JoinKind};
 use super::compile::Compiler;
 use super::index_keys::TableKeys;
 use super::query::{Event, EventJoin, Part};
@@ -10,7 +10,7 @@ use crate::expression::Expression;
 impl Compiler<'_> {
     /// The event tables; of the driving table rows that fulfil `driving`.
     pub(super) fn events(&self, driving: Option<Expression>) -> Result<Vec<Event>, String> {
-        let joins: Vec<_> = self.bound.joins.iter().filter(|join| join.parent.is_some()).collect();
+        let joins: Vec<_> = self.bound.event_joins().collect();
         // No event table is in a query twice: its place among them is its table's.
         let mut keys: Vec<_> = (0..=joins.len()).map(|table| TableKeys::new(self, table)).collect();
         let mut how = vec![(driving, None)];
@@ -39,7 +39,7 @@ impl Compiler<'_> {
             |keys: &[datafusion_expr::Expr]| keys.iter().map(|key| self.expression(key)).collect::<Result<Vec<_>, _>>();
         Ok(EventJoin {
             parent,
-            left: join.left,
+            left: join.kind == JoinKind::Left,
             parent_keys: expressions(&before)?,
             index: keys[self.event_of(join.instance)].index_on(self, &new)?,
             keys: expressions(&new)?,

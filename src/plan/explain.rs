@@ -130,8 +130,9 @@ impl Plan {
         let kind = match lookup.kind {
             LookupKind::Inner => "INNER",
             LookupKind::Left => "LEFT",
-            LookupKind::Semi => "IN",
-            LookupKind::Anti | LookupKind::NotIn { .. } => "NOT IN",
+            LookupKind::Semi => "EXISTS",
+            LookupKind::Anti => "NOT EXISTS",
+            LookupKind::NotIn { .. } => "NOT IN",
         };
         write!(out, "  {kind} {} on ", lookup.table)?;
         for (number, (key, &column)) in lookup.keys.iter().zip(stored).enumerate() {

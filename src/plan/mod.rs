@@ -10,6 +10,7 @@ mod events;
 mod explain;
 mod index_keys;
 mod join_clause;
+mod membership;
 mod mistake;
 mod parse;
 mod query;

@@ -101,8 +101,6 @@ fn refused_queries() {
         ("SELECT uper(id) FROM orders", "no function `uper`"),
         ("SELECT id FROM orders WHERE at < now()", "gives another value each time"),
         ("SELECT id FROM orders WHERE random() > 0.5", "gives another value each time"),
-        ("SELECT id FROM orders WHERE id IN (SELECT user_id FROM users)", "later version"),
-        ("SELECT id FROM orders WHERE EXISTS (SELECT 1 FROM users)", "later version"),
         ("SELECT (SELECT max(n) FROM shops) AS m FROM orders", "stand for a value"),
         ("SELECT id, id FROM orders", "two output columns"),
         ("SELECT id + 1 AS x FROM orders WHERE amount", "a condition is true or false"),
@@ -277,8 +275,7 @@ fn a_required_column_depends_on_all_that_finds_it() {
     let all = "{type: smart, require: [boss, id, n, label, sum], max_wait: 10m, on_expire: emit}";
     let plan = planned_with(sql, all).unwrap_or_else(|mistakes| panic!("{}", mistakes.join("\n")));
     let super::Emission::Smart(smart) = &plan.emission else { panic!("{plan}") };
-    let required: Vec<_> =
-        smart.require.iter().map(|it| (it.output, it.lookups.clone(), it.events.clone())).collect();
+    let required: Vec<_> = smart.require.iter().map(|it| (it.output, it.lookups.clone(), it.events.clone())).collect();
     let expected = [
         (2, vec![0, 1], vec![0]),
         (0, vec![], vec![0]),
@@ -291,4 +288,123 @@ fn a_required_column_depends_on_all_that_finds_it() {
     let Ok(plan) = planned_with(sql, "{type: smart, require: [id]}") else { panic!() };
     let super::Emission::Smart(smart) = &plan.emission else { panic!("{plan}") };
     assert_eq!((smart.max_wait_ms, smart.on_expire), (3_600_000, crate::config::OnExpire::Drop));
+}
+
+/// The last look-up: what it does, its keys, and its residual.
+fn last_lookup(plan: &Plan) -> (super::LookupKind, String, String) {
+    let lookup = plan.lookups.last().expect("a look-up");
+    let keys: Vec<_> = lookup.keys.iter().map(|key| key.text()).collect();
+    (
+        lookup.kind.clone(),
+        keys.join(", "),
+        lookup.residual.as_ref().map_or_else(String::new, |it| it.text().to_string()),
+    )
+}
+
+#[test]
+fn in_and_exists_are_look_ups_behind_the_joins() {
+    use super::LookupKind::{Anti, NotIn, Semi};
+    let from = "SELECT o.id FROM orders o JOIN shops s ON s.shop_id = o.n WHERE";
+    for (condition, kind, keys, residual) in [
+        ("user_id IN (SELECT user_id FROM users)", Semi, "orders.user_id", ""),
+        ("(user_id IN (SELECT user_id FROM users WHERE active))", Semi, "orders.user_id", "users.active"),
+        ("NOT user_id NOT IN (SELECT user_id FROM users)", Semi, "orders.user_id", ""),
+        ("(s.owner_id, o.n) IN (SELECT u.name, u.Level FROM users u)", Semi, "shops.owner_id, orders.n", ""),
+        (
+            "EXISTS (SELECT 1 FROM users u WHERE u.user_id = o.user_id AND u.Level > o.n)",
+            Semi,
+            "orders.user_id",
+            "users.Level > orders.n",
+        ),
+        ("NOT EXISTS (SELECT * FROM users WHERE user_id = o.user_id)", Anti, "orders.user_id", ""),
+        ("NOT (EXISTS (SELECT * FROM users WHERE user_id = o.user_id))", Anti, "orders.user_id", ""),
+        ("NOT NOT EXISTS (SELECT * FROM users WHERE user_id = o.user_id)", Semi, "orders.user_id", ""),
+        (
+            "EXISTS (SELECT * FROM (SELECT upper(name) AS who FROM users WHERE active) x WHERE x.who = o.id)",
+            Semi,
+            "orders.id",
+            "users.active",
+        ),
+        ("user_id NOT IN (SELECT user_id FROM users)", NotIn { given: 1, null: 2 }, "orders.user_id", ""),
+        (
+            "NOT user_id IN (SELECT user_id FROM users WHERE active)",
+            NotIn { given: 1, null: 2 },
+            "orders.user_id",
+            "users.active",
+        ),
+        (
+            "o.n NOT IN (SELECT Level FROM users u WHERE u.user_id = o.user_id)",
+            Anti,
+            "orders.user_id",
+            "orders.n = users.Level OR users.Level IS NULL OR orders.n IS NULL",
+        ),
+    ] {
+        let plan = accepted(&format!("{from} {condition} AND o.amount > 1"));
+        assert_eq!(last_lookup(&plan), (kind, keys.to_string(), residual.to_string()), "{condition}");
+        assert_eq!(plan.lookups[0].table, "shops", "{condition}");
+        assert_eq!(plan.events[0].condition.as_ref().map(|it| it.text()), Some("orders.amount > 1"), "{condition}");
+        assert!(plan.condition.is_none(), "{condition}");
+    }
+}
+
+#[test]
+fn not_in_stores_which_rows_are_given_and_which_are_null() {
+    let plan = accepted("SELECT id FROM orders WHERE n NOT IN (SELECT Level FROM users WHERE active)");
+    let users = &plan.dimensions[0];
+    assert_eq!(users.indexes, [vec![0], vec![2], vec![3]], "{plan}");
+    let texts: Vec<_> = users.computed.iter().map(|computed| computed.text()).collect();
+    let given = "CASE WHEN stored#1 THEN true END";
+    assert_eq!(texts, [given, "CASE WHEN stored#1 AND stored#0 IS NULL THEN true END"]);
+    assert_eq!(users.identity, super::IdentityRule::RecordKeyOr(Some(vec![0])), "joined on one column");
+    let plan = accepted("SELECT id FROM orders WHERE n NOT IN (SELECT Level FROM users)");
+    let given = &plan.dimensions[0].computed[0];
+    let rows = given.evaluate(Vec::new(), 3).expect("a literal");
+    assert_eq!((rows.len(), rows.null_count()), (3, 0), "{plan}");
+}
+
+#[test]
+fn in_may_stand_in_a_driving_sub_select_and_share_a_joined_table() {
+    let plan = accepted(
+        "WITH known AS (SELECT user_id FROM users WHERE active) \
+         SELECT o.id, u.name FROM (SELECT * FROM orders WHERE user_id IN (SELECT user_id FROM known)) o \
+         LEFT JOIN users u ON u.user_id = o.user_id",
+    );
+    let kinds: Vec<_> = plan.lookups.iter().map(|lookup| lookup.kind.clone()).collect();
+    assert_eq!(kinds, [super::LookupKind::Left, super::LookupKind::Semi]);
+    assert_eq!((plan.dimensions.len(), plan.dimensions[0].indexes.len()), (1, 1));
+    let is_of = |column: &&super::ColumnSource| {
+        matches!(column, super::ColumnSource::Stored { part: super::Part::Lookup(0), .. })
+    };
+    assert_eq!(plan.columns.iter().filter(is_of).count(), 2, "{plan}");
+}
+
+#[test]
+fn refused_in_and_exists() {
+    for (condition, words) in [
+        ("o.n > 1 OR user_id IN (SELECT user_id FROM users)", "combined by AND"),
+        ("CASE WHEN user_id IN (SELECT user_id FROM users) THEN true END", "combined by AND"),
+        ("NOT (o.n > 1 AND user_id IN (SELECT user_id FROM users))", "combined by AND"),
+        ("user_id IN (SELECT user_id FROM clicks)", "looks into dimensions only"),
+        ("EXISTS (SELECT 1 FROM orders p WHERE p.id = o.id)", "looks into dimensions only"),
+        ("EXISTS (SELECT 1 FROM users)", "EXISTS has no equality"),
+        ("EXISTS (SELECT 1 FROM users WHERE Level > o.n)", "EXISTS has no equality"),
+        ("EXISTS (SELECT 1 FROM users WHERE user_id = user_id)", "EXISTS has no equality"),
+        ("'a' IN (SELECT user_id FROM users)", "IN has no equality"),
+        ("(user_id, n) NOT IN (SELECT user_id, Level FROM users)", "NOT IN has no equality"),
+        ("n NOT IN (SELECT Level FROM users WHERE Level > o.n)", "NOT IN has no equality"),
+        ("user_id IN (SELECT user_id, name FROM users)", "1 column with a sub-select of 2 columns"),
+        ("user_id IN (SELECT max(user_id) FROM users)", "aggregate"),
+        ("user_id IN (SELECT DISTINCT user_id FROM users)", "DISTINCT"),
+        ("user_id IN (SELECT u.user_id FROM users u JOIN shops s ON s.owner_id = u.user_id)", "a join inside of IN"),
+        ("user_id IN (SELECT user_id FROM users WHERE Level IN (SELECT n FROM shops))", "inside of another sub-select"),
+        ("tags IN (SELECT active FROM users)", "can't be compared"),
+        ("user_id IN (SELECT nope FROM users)", "no column `nope`"),
+        ("o.n > (SELECT max(n) FROM shops)", "stand for a value"),
+        ("EXISTS (SELECT 1 FROM users u WHERE u.user_id = o.user_id AND u.id = 'x')", "no column `id` in `u`"),
+    ] {
+        refused(&format!("SELECT o.id FROM orders o WHERE {condition}"), words);
+    }
+    refused("SELECT user_id IN (SELECT user_id FROM users) AS known FROM orders", "combined by AND");
+    let on = "u.user_id = o.user_id AND o.n IN (SELECT n FROM shops)";
+    refused(&format!("SELECT o.id FROM orders o JOIN users u ON {on}"), "combined by AND");
 }
