@@ -1,6 +1,7 @@
 //! `emission: smart`: combinations of event rows wait until nothing is missing that is required (SEMANTICS 3.2, 3.3).
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::Int32Type;
 
 use super::Moment;
 use super::immediate::{Leave, keep_driving};
@@ -15,9 +16,7 @@ use crate::join::{
 };
 use crate::plan::{Emission, LookupKind, Plan, Smart};
 use crate::shard::KeyHashes;
-use crate::state::{Parked, ParkedId, Waiting};
-use arrow::array::AsArray;
-use arrow::datatypes::Int32Type;
+use crate::state::{Parked, ParkedId, Waiting, Waker};
 
 /// Combinations that are formed again, or expire, at once.
 const AGAIN_MAX: usize = 1 << 12;
@@ -187,12 +186,12 @@ impl SmartEmitter {
         }
         if !new.is_empty() {
             let wakers = verdicts.wakers.iter().filter(|(row, ..)| place_of[*row as usize] != u32::MAX);
-            let wakers: Vec<_> = wakers.map(|&(row, lookup, hash)| (place_of[row as usize], lookup, hash)).collect();
-            self.park(picked(joined, &new), &wakers, moment, smart);
+            let wakers = wakers.map(|&(row, lookup, hash)| Waker { entry: place_of[row as usize], lookup, hash });
+            self.park(picked(joined, &new), &wakers.collect::<Vec<_>>(), moment, smart);
         }
     }
 
-    fn park(&mut self, mut joined: Joined<'_>, wakers: &[(u32, u32, u64)], moment: Moment<'_>, smart: &Smart) {
+    fn park(&mut self, mut joined: Joined<'_>, wakers: &[Waker], moment: Moment<'_>, smart: &Smart) {
         let columns = self.layout.columns(&mut joined);
         let times = joined.hidden_i64(0, Hidden::Time);
         let partitions = joined.hidden(0, Hidden::Partition);

@@ -1,6 +1,6 @@
 //! What gives way: a combination that adds an event row to one that waits takes its place (SEMANTICS 3.2).
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{Int32Type, Int64Type};
 
 use super::layout::Layout;

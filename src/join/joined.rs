@@ -12,7 +12,7 @@ use super::start::{Hidden, Start, State};
 use super::unnest::unnest;
 use crate::expression::Expression;
 use crate::plan::{ColumnSource, Part, Plan};
-use crate::state::{Places, RowRef, Stored};
+use crate::state::{EventTable, Places, RowRef, Stored};
 
 /// Joined rows: each is a row of the start, and a row (or none) of each table that the walk has come to. A clone shares what
 /// is as long as the batch.
@@ -272,7 +272,7 @@ impl<'a> Joined<'a> {
     /// What is known of the rows of an event table besides their columns; NULL where there is no row.
     pub fn hidden(&self, event: usize, hidden: Hidden) -> ArrayRef {
         if let Some(found) = &self.found[event] {
-            return gathered(self.table(Part::Event(event)), self.state.events[event].hidden_column(hidden), found);
+            return gathered(self.table(Part::Event(event)), hidden_column(&self.state.events[event], hidden), found);
         }
         let given = self.start.given[event].as_ref().expect("BUG: the walk has not come to this event table");
         self.of_start(&given.hidden[hidden as usize]).expect("BUG: rows of the start lie within it")
@@ -281,6 +281,15 @@ impl<'a> Joined<'a> {
     /// One of `hidden` that is a number of 64 bits.
     pub fn hidden_i64(&self, event: usize, hidden: Hidden) -> Vec<i64> {
         self.hidden(event, hidden).as_primitive::<Int64Type>().values().to_vec()
+    }
+}
+
+fn hidden_column(table: &EventTable, hidden: Hidden) -> usize {
+    match hidden {
+        Hidden::Partition => table.partition_column(),
+        Hidden::Offset => table.offset_column(),
+        Hidden::Timestamp => table.timestamp_column(),
+        Hidden::Time => table.time_column(),
     }
 }
 

@@ -26,6 +26,12 @@ impl Matches {
         self.rows.clear();
         self.refs.clear();
     }
+
+    /// Keeps the pairs that are marked.
+    pub fn retain(&mut self, wanted: &[bool]) {
+        keep(&mut self.rows, wanted);
+        keep(&mut self.refs, wanted);
+    }
 }
 
 /// What tests change: small chunks are rewritten often, a bad hash collides often.
@@ -166,6 +172,11 @@ impl Stored {
     pub fn key_hashes(&self, index: usize, columns: &[ArrayRef]) -> KeyHashes {
         let of_key = &self.keys[self.index_keys[index]].columns;
         (self.hash_keys)(&self.as_stored(of_key, &chosen(of_key, columns)))
+    }
+
+    /// The hashes of some keys of a probe, the same as `key_hashes` of rows with equal keys.
+    pub fn probe_hashes(&self, index: usize, keys: &[ArrayRef]) -> KeyHashes {
+        (self.hash_keys)(&self.as_stored(&self.keys[self.index_keys[index]].columns, keys))
     }
 
     /// Finds rows, once for all columns that are gathered from them.
