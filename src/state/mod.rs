@@ -3,6 +3,7 @@
 mod apply;
 mod chunk;
 mod equality;
+mod event_table;
 mod gather;
 mod heads;
 mod index;
@@ -12,6 +13,7 @@ mod table;
 mod tight;
 
 pub use apply::{Applied, Tombstones, Upserts};
+pub use event_table::{EventSpec, EventTable, Origins};
 pub use rows::{Places, RowRef};
 pub use stored::{Matches, Probe, Stored};
 pub use table::{DimensionSpec, DimensionTable};
