@@ -189,6 +189,15 @@ impl Rows {
         dead
     }
 
+    /// Forgets all rows and gives back what they took.
+    pub(super) fn clear(&mut self) {
+        self.slots.clear();
+        self.free.clear();
+        self.worn.clear();
+        self.open = None;
+        self.live = 0;
+    }
+
     /// Finds rows, once for all columns that are gathered from them.
     pub(super) fn locate(&self, refs: &[RowRef]) -> Places {
         const UNSEEN: u32 = u32::MAX;

@@ -4,3 +4,4 @@ mod cases;
 mod events;
 mod histories;
 mod key_types;
+mod parking;
