@@ -84,13 +84,13 @@ fn record() -> impl Strategy<Value = Record> {
     })
 }
 
-fn no_hash_at_all(columns: &[ArrayRef]) -> KeyHashes {
+pub(super) fn no_hash_at_all(columns: &[ArrayRef]) -> KeyHashes {
     let mut hashes = hash_keys(columns);
     hashes.hashes.fill(0);
     hashes
 }
 
-fn three_hashes(columns: &[ArrayRef]) -> KeyHashes {
+pub(super) fn three_hashes(columns: &[ArrayRef]) -> KeyHashes {
     let mut hashes = hash_keys(columns);
     hashes.hashes.iter_mut().for_each(|hash| *hash = *hash % 3 * 256);
     hashes
