@@ -122,17 +122,19 @@ impl Binder<'_> {
             self.mistake(of.query.span(), message, "select as many columns as stand before IN");
             return None;
         }
-        let mut pairs = Vec::new();
-        for (given, selected) in given.into_iter().zip(selected) {
-            match coerce(binary_expr(given.clone(), Operator::Eq, selected.clone()), &self.bound.base) {
-                Ok(equality) => pairs.push(Pair { given, selected, equality }),
-                Err(error) => {
-                    let mistake = explained(&error.strip_backtrace());
-                    self.mistakes.push(Mistake { place: Place::Query(place), ..mistake });
-                }
+        let pair = |(given, selected): (Expr, Expr)| {
+            let equality = coerce(binary_expr(given.clone(), Operator::Eq, selected.clone()), &self.bound.base)?;
+            Ok(Pair { given, selected, equality })
+        };
+        let pairs: datafusion_common::Result<Vec<_>> = given.into_iter().zip(selected).map(pair).collect();
+        match pairs {
+            Ok(pairs) => Some(pairs),
+            Err(error) => {
+                let mistake = explained(&error.strip_backtrace());
+                self.mistakes.push(Mistake { place: Place::Query(place), ..mistake });
+                None
             }
         }
-        Some(pairs)
     }
 
     fn bind_membership(

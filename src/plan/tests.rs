@@ -314,7 +314,7 @@ fn in_and_exists_are_look_ups_behind_the_joins() {
             "EXISTS (SELECT 1 FROM users u WHERE u.user_id = o.user_id AND u.Level > o.n)",
             Semi,
             "orders.user_id",
-            "users.Level > orders.n",
+            "orders.n < users.Level",
         ),
         ("NOT EXISTS (SELECT * FROM users WHERE user_id = o.user_id)", Anti, "orders.user_id", ""),
         ("NOT (EXISTS (SELECT * FROM users WHERE user_id = o.user_id))", Anti, "orders.user_id", ""),
