@@ -249,7 +249,8 @@ impl<'a> Compiler<'a> {
             Ok(match &expr {
                 Expr::Column(column) => match Base::index_of(&column.name) {
                     Some(base) => Transformed::yes(Expr::Column(DfColumn::new_unqualified(self.name_of(base)))),
-                    None => Transformed::yes(Expr::Column(DfColumn::new_unqualified("now()"))),
+                    None if column.name == NOW => Transformed::yes(Expr::Column(DfColumn::new_unqualified("now()"))),
+                    None => Transformed::no(expr),
                 },
                 Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
                     Transformed::yes(Expr::Column(DfColumn::new_unqualified(format!("'{text}'"))))

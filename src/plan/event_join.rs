@@ -9,9 +9,9 @@ use super::base::{Base, Instance, coerce};
 use super::bind::{Binder, BoundJoin, JoinKind};
 
 impl Binder<'_> {
-    /// Whether this is an occurrence of an event table.
+    /// Whether this is an occurrence of an event table. A driving table that is none is a mistake that is told once.
     pub(super) fn is_event(&self, instance: Instance) -> bool {
-        !self.dimensions.contains(&self.bound.instances[instance.0])
+        instance == Instance(0) || !self.dimensions.contains(&self.bound.instances[instance.0])
     }
 
     /// The driving table and those joined to it are different ones.

@@ -78,7 +78,7 @@ impl Plan {
         for index in &event.indexes {
             writeln!(out, "    index: {}", self.names_of_event(event, index))?;
         }
-        write!(out, "    state kept: rows until none of the others that is not late can match them: ")?;
+        write!(out, "    state kept: rows until no row of the others that is not late can need them: ")?;
         for (number, (other, kept_ms)) in self.kept_ms(event).into_iter().enumerate() {
             let comma = if number == 0 { "" } else { ", " };
             write!(out, "{comma}{} behind {}", duration(kept_ms), self.name(other))?;

@@ -3,7 +3,7 @@
 use datafusion_expr::{Expr, Operator, binary_expr};
 use datafusion_sql::sqlparser::ast::{Expr as SqlExpr, Join, JoinConstraint, JoinOperator, ObjectName, Spanned};
 
-use super::base::coerce;
+use super::base::equality;
 use super::bind::{Binder, BoundJoin};
 use super::mistake::{Mistake, Place};
 use super::parse::table_name;
@@ -76,7 +76,7 @@ pub fn using(binder: &mut Binder<'_>, names: &[ObjectName], scope: &mut Scope, r
         match (scope.resolve(None, &text, false), right.resolve(None, &text, false)) {
             (Ok(left), Ok(place)) => {
                 let (left, right) = (scope.columns[left].expr.clone(), right.columns[place].expr.clone());
-                match coerce(binary_expr(left, Operator::Eq, right), &binder.bound.base) {
+                match equality(left, right, &binder.bound.base) {
                     Ok(equality) => binder.join_condition(equality, name.span(), join),
                     Err(error) => {
                         let place = Place::Query(name.span());

@@ -1,11 +1,11 @@
 //! IN and EXISTS over a dimension, and their negations: look-ups that keep or drop a row (SEMANTICS 2.1).
 
-use datafusion_expr::{Expr, Operator, binary_expr};
+use datafusion_expr::Expr;
 use datafusion_sql::sqlparser::ast::{Expr as SqlExpr, Query, Select, Spanned, UnaryOperator};
 use datafusion_sql::sqlparser::tokenizer::Span;
 
-use super::base::{Instance, coerce};
-use super::bind::{Binder, BoundJoin, Ctes, JoinKind};
+use super::base::{Instance, equality};
+use super::bind::{Binder, BoundJoin, Ctes, JoinKind, is_failed};
 use super::join_clause::all_of;
 use super::mistake::{Mistake, Place};
 use super::parse::plain_select;
@@ -61,6 +61,7 @@ impl<'q> Membership<'q> {
 impl Binder<'_> {
     /// Adds the look-up that a condition is; `scope` is that of the query whose WHERE it stands in.
     pub(super) fn membership<'q>(&mut self, of: &Membership<'q>, scope: &Scope, ctes: &Ctes<'q>) -> Option<()> {
+        let told = self.mistakes.len();
         let given: Vec<_> = of.given.iter().filter_map(|given| self.expr(given, scope, Clause::Where)).collect();
         let ctes = self.with(of.query, ctes);
         let select = plain_select(of.query, self.tokens, &mut self.mistakes)?;
@@ -80,11 +81,12 @@ impl Binder<'_> {
             self.mistake(from.relation.span(), message, help);
             return None;
         }
+        let is_sound = !scope.columns.iter().any(|column| is_failed(&column.expr));
         let scope = own.within(scope);
         conditions.extend(self.own_conditions(select, &scope));
         let selected = self.selected(select, &scope);
         let place = self.tokens.whole(of.whole.span());
-        if !self.mistakes.is_empty() {
+        if self.mistakes.len() > told || !is_sound {
             return None;
         }
         let pairs = self.pairs(of, given, selected, place)?;
@@ -122,17 +124,19 @@ impl Binder<'_> {
             self.mistake(of.query.span(), message, "select as many columns as stand before IN");
             return None;
         }
-        let mut pairs = Vec::new();
-        for (given, selected) in given.into_iter().zip(selected) {
-            match coerce(binary_expr(given.clone(), Operator::Eq, selected.clone()), &self.bound.base) {
-                Ok(equality) => pairs.push(Pair { given, selected, equality }),
-                Err(error) => {
-                    let mistake = explained(&error.strip_backtrace());
-                    self.mistakes.push(Mistake { place: Place::Query(place), ..mistake });
-                }
+        let pair = |(given, selected): (Expr, Expr)| {
+            let equality = equality(given.clone(), selected.clone(), &self.bound.base)?;
+            Ok(Pair { given, selected, equality })
+        };
+        let pairs: datafusion_common::Result<Vec<_>> = given.into_iter().zip(selected).map(pair).collect();
+        match pairs {
+            Ok(pairs) => Some(pairs),
+            Err(error) => {
+                let mistake = explained(&error.strip_backtrace());
+                self.mistakes.push(Mistake { place: Place::Query(place), ..mistake });
+                None
             }
         }
-        Some(pairs)
     }
 
     fn bind_membership(

@@ -67,6 +67,8 @@ fn accepted_queries() {
         "SELECT a.name AS a, b.name AS b FROM orders o JOIN users a ON o.user_id = a.user_id LEFT JOIN users b ON a.boss_id = b.user_id",
         "SELECT 1 AS one FROM orders o JOIN users u ON upper(o.user_id) = upper(u.user_id) AND o.n = u.Level",
         "SELECT s.n FROM orders o JOIN shops s ON o.n = s.shop_id",
+        "SELECT s.n FROM orders o JOIN shops s ON o.id = CAST(s.shop_id AS VARCHAR) WHERE o.n = '1'",
+        "WITH orders AS (SELECT * FROM orders WHERE n > 1) SELECT id FROM orders",
         "WITH big AS (SELECT * FROM orders WHERE amount > 9) SELECT b.id, u.name FROM big b JOIN users u ON b.user_id = u.user_id",
         "SELECT x.label FROM orders o LEFT JOIN (SELECT user_id, coalesce(name, '?') AS label FROM users WHERE active) x ON x.user_id = o.user_id",
         "SELECT o.who, s.n FROM (SELECT t.*, u.name AS who FROM orders t LEFT JOIN users u ON t.user_id = u.user_id) o JOIN shops s ON s.owner_id = o.who",
@@ -110,6 +112,10 @@ fn refused_queries() {
         ("SELECT id FROM orders WHERE unnest(tags) = 'a'", "UNNEST can't stand in WHERE"),
         ("SELECT unnest(id) AS x FROM orders", "unnest() takes a list"),
         ("SELECT id - tags AS x FROM orders", "can't be computed"),
+        ("SELECT id FROM orders o JOIN shops s ON s.shop_id = o.id", "`bigint = string`: values of these types"),
+        ("SELECT id FROM orders o JOIN shops s USING (n) JOIN payments USING (id)", "no column `id`"),
+        ("SELECT o.id FROM orders o JOIN (SELECT Level AS id FROM users) u USING (id)", "`string = int`: values of"),
+        ("SELECT id FROM orders WHERE n IN (SELECT name FROM users)", "`int = string`: values of these types"),
     ] {
         refused(sql, words);
     }
@@ -314,7 +320,7 @@ fn in_and_exists_are_look_ups_behind_the_joins() {
             "EXISTS (SELECT 1 FROM users u WHERE u.user_id = o.user_id AND u.Level > o.n)",
             Semi,
             "orders.user_id",
-            "users.Level > orders.n",
+            "orders.n < users.Level",
         ),
         ("NOT EXISTS (SELECT * FROM users WHERE user_id = o.user_id)", Anti, "orders.user_id", ""),
         ("NOT (EXISTS (SELECT * FROM users WHERE user_id = o.user_id))", Anti, "orders.user_id", ""),
@@ -404,6 +410,9 @@ fn refused_in_and_exists() {
     ] {
         refused(&format!("SELECT o.id FROM orders o WHERE {condition}"), words);
     }
+    let both = "n IN (SELECT name FROM users) AND EXISTS (SELECT 1 FROM users) AND EXISTS (SELECT 1 FROM clicks)";
+    let mistakes = planned(&format!("SELECT id FROM orders WHERE {both}")).expect_err("three mistakes");
+    assert_eq!(mistakes.len(), 3, "{}", mistakes.join("\n"));
     refused("SELECT user_id IN (SELECT user_id FROM users) AS known FROM orders", "combined by AND");
     let on = "u.user_id = o.user_id AND o.n IN (SELECT n FROM shops)";
     refused(&format!("SELECT o.id FROM orders o JOIN users u ON {on}"), "combined by AND");
