@@ -1,5 +1,7 @@
 //! The engine against a naive join: random histories with random batch borders, row for row, in order.
 
+mod event_queries;
+mod events;
 pub mod history;
 mod naive;
 mod queries;

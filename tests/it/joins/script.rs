@@ -10,18 +10,22 @@
 //! cut                     (the records since the last one are one batch)
 //! > K {"a":1}             (what came out: written by the test, read by people)
 //! advance 5m              (moves the wall clock)
+//! idle                    (a batch without records: all inputs are read to their ends)
+//! end                     (the same, and stream time is over)
+//! partitions TABLE 0,1 [ended 0]  (which partitions the batches from here on read, and which of them to their ends)
 //! explain                 (prints the plan)
 //! refuse QUERY            (prints why a query is refused)
 //! ```
 //!
 //! VALUE is JSON as it stands; or `@hex ff00`, `@nested N` (N lists within each other), `@padded N` (a string of N
-//! bytes). A key may be `@hex:ff00`. `at` counts from 2025-01-01T00:00:00Z, where the wall clock starts; without it a record is written now.
+//! bytes). Tags: `any-batch`, `timestamps`, `parked` (what waits is counted), `forgotten` (so are rows that state forgot).
+//! A key may be `@hex:ff00`. `at` counts from 2025-01-01T00:00:00Z, where the wall clock starts; without it a record is written now.
 
-use kaflowsql::batch::{DeadLetter, Outcome};
+use kaflowsql::batch::{DeadLetter, Outcome, Parked, Stage};
 use kaflowsql::config::Pipeline;
 use kaflowsql::error::Error;
 
-use super::engine::{Came, Engine, Planned, Record, START_MS, plan_pipeline, results};
+use super::engine::{Came, Engine, Passing, Planned, Record, START_MS, plan_pipeline, results};
 
 /// A script.
 pub struct Script {
@@ -33,6 +37,9 @@ enum Command {
     Take(Record),
     Cut,
     Advance(i64),
+    Idle,
+    End,
+    Partitions(String, Vec<(i32, bool)>),
     Explain,
     Refuse(String),
 }
@@ -49,6 +56,12 @@ impl Script {
     pub fn has_tag(&self, tag: &str) -> bool {
         let tags = self.text.lines().filter_map(|line| line.strip_prefix("# tags: "));
         tags.flat_map(str::split_whitespace).any(|word| word == tag)
+    }
+
+    /// Whether rows of several event tables meet, so that batch borders change their order.
+    pub fn joins_events(&self) -> bool {
+        let (yaml, _) = self.text.split_once("\n---\n").unwrap_or_else(|| panic!("{}: no line `---`", self.file));
+        Planned::read(yaml, &[]).is_ok_and(|planned| planned.plan.events.len() > 1)
     }
 
     /// The script with what comes out now.
@@ -80,8 +93,10 @@ impl Script {
     pub fn run_with_other_borders(&self) -> [Came; 2] {
         let (yaml, body) = self.text.split_once("\n---\n").unwrap_or_else(|| panic!("{}: no line `---`", self.file));
         let commands: Vec<_> = body.lines().filter_map(|line| self.command(line, 0)).collect();
-        let moves = commands.iter().any(|command| matches!(command, Command::Advance(_)));
-        assert!(!moves, "{}: a script that moves the clock is not of `any-batch`", self.file);
+        let has_borders_only =
+            |command: &Command| matches!(command, Command::Take(_) | Command::Cut | Command::Explain);
+        let is_free = commands.iter().all(has_borders_only);
+        assert!(is_free, "{}: where time passes between records, borders matter: not `any-batch`", self.file);
         let records = samples(commands.iter());
         [vec![1; records.len()], Vec::new()].map(|sizes| {
             let (_, mut engine) = self.start(yaml, commands.iter()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
@@ -116,10 +131,25 @@ impl Script {
             "tombstone" => Command::Take(self.record(rest, number, false)),
             "cut" => Command::Cut,
             "advance" => Command::Advance(milliseconds(rest)),
+            "idle" => Command::Idle,
+            "end" => Command::End,
+            "partitions" => self.partitions(rest, number),
             "explain" => Command::Explain,
             "refuse" => Command::Refuse(rest.to_string()),
             _ => panic!("{}:{number}: `{verb}` is no command", self.file),
         })
+    }
+
+    fn partitions(&self, text: &str, number: usize) -> Command {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (table, all, ended) = match words[..] {
+            [table, all] => (table, all, ""),
+            [table, all, "ended", ended] => (table, all, ended),
+            _ => panic!("{}:{number}: expected `partitions TABLE 0,1 [ended 0]`", self.file),
+        };
+        let ended: Vec<&str> = ended.split(',').collect();
+        let states = all.split(',').map(|one| (one.parse().expect("a partition is a number"), ended.contains(&one)));
+        Command::Partitions(table.to_string(), states.collect())
     }
 
     fn record(&self, text: &str, number: usize, has_value: bool) -> Record {
@@ -179,6 +209,9 @@ impl Run<'_> {
                     let came = self.engine.cut(&std::mem::take(&mut self.pending));
                     text.push_str(&quoted(&self.shown(came)));
                 }
+                Some(Command::Idle) => self.pass(None, text),
+                Some(Command::End) => self.pass(Some(i64::MAX), text),
+                Some(Command::Partitions(table, states)) => self.engine.set_partitions(table, states),
                 Some(Command::Advance(by_ms)) => self.engine.clock().advance_ms(*by_ms),
                 Some(Command::Explain) => text.push_str(&quoted(&self.engine.plan().to_string())),
                 Some(Command::Refuse(query)) => text.push_str(&quoted(&self.refusal(query))),
@@ -186,6 +219,12 @@ impl Run<'_> {
             }
         }
         assert!(self.pending.is_empty(), "{}: the last records are in no batch: write `cut`", self.script.file);
+    }
+
+    fn pass(&mut self, stream_time_ms: Option<i64>, text: &mut String) {
+        assert!(self.pending.is_empty(), "{}: records before `idle` or `end` are in no batch", self.script.file);
+        let came = self.engine.cut_with(&[], Passing { at_end: true, stream_time_ms });
+        text.push_str(&quoted(&self.shown(came)));
     }
 
     fn refusal(&self, query: &str) -> String {
@@ -218,8 +257,23 @@ impl Run<'_> {
         if late > 0 {
             lines.push(format!("(late rows: {late})"));
         }
-        let rejected: u64 = outcome.report.rejected.iter().map(|(_, count)| count).sum();
-        if rejected != outcome.dead_letters.len() as u64 {
+        if self.script.has_tag("parked") {
+            let Parked { parked, completed, withdrawn, expired, waiting, .. } = outcome.report.parked;
+            let counts = [parked, completed, withdrawn, expired, waiting];
+            let names = ["parked", "completed", "withdrawn", "expired", "waiting"];
+            let counts = names.iter().zip(counts).filter(|(_, count)| *count > 0);
+            let counts: Vec<_> = counts.map(|(name, count)| format!("{name}: {count}")).collect();
+            lines.extend((!counts.is_empty()).then(|| format!("({})", counts.join(", "))));
+        }
+        if self.script.has_tag("forgotten") {
+            let tables = self.engine.plan().tables.iter().zip(&outcome.report.forgotten);
+            let forgotten = tables.filter(|(_, count)| **count > 0);
+            lines.extend(forgotten.map(|(table, count)| format!("(forgotten {}: {count})", table.name)));
+        }
+        let expired = outcome.dead_letters.iter().filter(|letter| letter.stage == Stage::Expire).count() as u64;
+        let rejected: u64 =
+            outcome.report.rejected.iter().filter(|(stage, _)| *stage != Stage::Expire).map(|(_, count)| count).sum();
+        if rejected + expired != outcome.dead_letters.len() as u64 {
             lines.push(format!("(rejected: {rejected}, dead letters: {})", outcome.dead_letters.len()));
         }
         if lines.is_empty() { "nothing".to_string() } else { lines.join("\n") }
