@@ -70,7 +70,7 @@ impl SmartEmitter {
             required.lookups.iter().for_each(|&lookup| awaited[lookup] = true);
         }
         Self {
-            parked: Parked::new(layout.types.clone(), plan.lookups.len()),
+            parked: Parked::new(&layout.types, plan.lookups.len()),
             layout,
             joins: (0..plan.lookups.len()).filter(is_join).map(Step::Lookup).collect(),
             awaited,

@@ -19,10 +19,12 @@ pub(super) fn ends(plan: &Plan, place: usize, table: &DimensionTable, changes: &
         (Some(only), None) if table.index_is_identity(only.index) => {
             let waking: HashSet<u32> = records.collect();
             let upserted = table.stored().key_hashes(only.index, &changes.columns);
-            let deleted = table.stored().probe_hashes(only.index, &changes.deleted);
             let mut all: Vec<(u32, Option<u64>)> = Vec::new();
             all.extend(changes.records.iter().enumerate().map(|(row, &record)| (record, upserted.get(row))));
-            all.extend(changes.tombstones.iter().enumerate().map(|(row, &record)| (record, deleted.get(row))));
+            if !changes.tombstones.is_empty() {
+                let deleted = table.stored().probe_hashes(only.index, &changes.deleted);
+                all.extend(changes.tombstones.iter().enumerate().map(|(row, &record)| (record, deleted.get(row))));
+            }
             all.sort_unstable_by_key(|(record, _)| *record);
             let mut woken: HashSet<Option<u64>> = HashSet::new();
             for (record, hash) in all {

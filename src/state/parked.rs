@@ -20,7 +20,7 @@ const CHUNK_ROWS: usize = 1 << 13;
 const NONE: u32 = u32::MAX;
 
 /// A parked combination. It stays the same while the combination is parked, and may name another one after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ParkedId(pub(super) u32);
 
 /// How long a combination waits, and for whom.
@@ -128,6 +128,16 @@ impl Parked {
     /// Since when the one that waits longest by the wall clock waits, ms since the epoch.
     pub fn oldest_parked_ms(&self) -> Option<i64> {
         self.by_wall_clock.first()
+    }
+
+    /// The least deadline by stream time.
+    pub fn next_deadline_ms(&self) -> Option<i64> {
+        self.by_stream_time.first()
+    }
+
+    /// A combination's place in the order of parking.
+    pub fn place(&self, id: ParkedId) -> u64 {
+        self.entries.get(id.0).order
     }
 
     /// Parks combinations, one a row of `columns`, each with its `entries`. `wakers` may repeat and stand in any order.
