@@ -48,10 +48,12 @@ struct Combination {
     wakers: Vec<(u32, u64)>,
 }
 
+/// A deadline, when it is parked, its driving row and its wakers, which may repeat.
+type Arrival = (i64, i64, i64, Vec<(u32, u64)>);
+
 #[derive(Clone, Debug)]
 enum Step {
-    /// Each with its deadline, when it is parked, its driving row and its wakers, which may repeat.
-    Park(Vec<(i64, i64, i64, Vec<(u32, u64)>)>),
+    Park(Vec<Arrival>),
     Remove(Vec<usize>),
     Rekey(usize, Vec<(u32, u64)>),
 }
@@ -82,7 +84,7 @@ fn take_step(parked: &mut Parked, model: &mut Vec<Combination>, next: &mut i64, 
                     Waiting { deadline_ms: *deadline_ms, parked_ms: *parked_ms, driver }
                 })
                 .collect();
-            let of_entry = |(entry, (.., wakers)): (usize, &(_, _, _, Vec<(u32, u64)>))| {
+            let of_entry = |(entry, (.., wakers)): (usize, &Arrival)| {
                 let waker = |(lookup, hash): &(u32, u64)| Waker { entry: entry as u32, lookup: *lookup, hash: *hash };
                 wakers.iter().map(waker).collect::<Vec<_>>()
             };
