@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array};
 
 use super::decode::DecodedTable;
 use super::dimensions::{compute_each, taken};
-use super::stream_time::StreamTimes;
+use super::stream_time::{StreamTimes, Tick};
 use crate::batch::RawBatch;
 use crate::expression::Expression;
 use crate::join::{Given, Start};
@@ -29,6 +29,10 @@ pub struct NewRows {
     pub event: usize,
     /// Their records.
     pub raw: RawBatch,
+    /// Of all rows that were decoded, those that follow: their places, ascending.
+    kept: Vec<u32>,
+    /// (partition, time, timestamp) of all rows that were decoded.
+    ticks: Vec<Tick>,
     /// The record of each row.
     pub records: Vec<u32>,
     /// The columns that the plan keeps, then those that indexes need.
@@ -53,8 +57,13 @@ impl Events {
     pub fn rows(&self, event: usize, table: DecodedTable) -> NewRows {
         let DecodedTable { raw, rows, .. } = table;
         let plain = rows.columns.len();
+        let of_record = |(&record, &time_ms): (&u32, &i64)| {
+            (raw.partitions[record as usize], time_ms, raw.timestamps[record as usize])
+        };
         let mut new = NewRows {
             event,
+            kept: (0..rows.rows as u32).collect(),
+            ticks: rows.records.iter().zip(&rows.times).map(of_record).collect(),
             raw,
             records: rows.records,
             columns: rows.columns,
@@ -140,17 +149,14 @@ pub(super) fn needed_from_ms(plan: &Plan, times: &StreamTimes, event: usize) -> 
 }
 
 impl NewRows {
-    /// How many rows.
-    pub fn len(&self) -> usize {
-        self.records.len()
+    /// (partition, time, timestamp) of all rows that were decoded: those that don't matter otherwise let time pass too.
+    pub fn ticks(&self) -> &[Tick] {
+        &self.ticks
     }
 
-    /// (partition, time, timestamp) of each row from `first` on.
-    pub fn ticks(&self, first: usize) -> impl Iterator<Item = super::stream_time::Tick> {
-        let rows = self.records[first..].iter().zip(&self.times[first..]);
-        rows.map(|(&record, &time_ms)| {
-            (self.raw.partitions[record as usize], time_ms, self.raw.timestamps[record as usize])
-        })
+    /// The first of the rows that stood at `place` or later among all that were decoded.
+    pub fn kept_from(&self, place: usize) -> usize {
+        self.kept.partition_point(|kept| (*kept as usize) < place)
     }
 
     /// The least time of the rows from `first` on.
@@ -182,7 +188,9 @@ impl NewRows {
     fn take(&mut self, rows: &[u32]) {
         let indices = UInt32Array::from(rows.to_vec());
         self.columns = self.columns.iter().map(|column| taken(column, &indices)).collect();
-        self.records = rows.iter().map(|&row| self.records[row as usize]).collect();
+        let of = |values: &[u32]| rows.iter().map(|&row| values[row as usize]).collect();
+        self.kept = of(&self.kept);
+        self.records = of(&self.records);
         self.times = rows.iter().map(|&row| self.times[row as usize]).collect();
     }
 }

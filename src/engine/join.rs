@@ -173,12 +173,14 @@ impl JoinStage {
         for (record, error) in &rows.failed {
             self.reject(&rows.raw, TableId(event as u32), *record, None, (Stage::Sql, error.clone()), delivery)?;
         }
-        let mut first = 0;
-        while first < rows.len() {
+        let mut place = 0;
+        while place < rows.ticks().len() {
+            let first = rows.kept_from(place);
             let until_ms = self.expiry_within(&rows, first);
-            let taken = self.times.advance(event, rows.ticks(first), wall_ms, until_ms);
+            let taken = self.times.advance(event, rows.ticks()[place..].iter().copied(), wall_ms, until_ms);
             delivery.outcome.report.late[event] += taken.late;
-            let end = first + taken.rows;
+            place += taken.rows;
+            let end = rows.kept_from(place);
             self.events.append(&rows, first, end);
             let start = rows.start(self.plan.events.len(), first, end);
             let is_multiple = self.plan.events.len() > 1;
@@ -188,11 +190,10 @@ impl JoinStage {
             });
             let records = &rows.records[first..end];
             self.reject_failures(Some((event, &rows.raw, records)), failures, delivery)?;
-            if end < rows.len() {
+            if place < rows.ticks().len() {
                 self.times.settle(wall_ms, None);
                 self.expire(false, now_ms, counts, delivery)?;
             }
-            first = end;
         }
         Ok(())
     }

@@ -160,6 +160,9 @@ impl StreamTime {
 
     /// The least time of the partitions that count; `None` if none counts, `Some(None)` if one of them has no time yet.
     fn least_ms(&self, wall_ms: i64, idle_timeout_ms: i64) -> Option<Option<i64>> {
+        if self.partitions.is_empty() && !self.is_told {
+            return Some(None);
+        }
         let counting = self.partitions.values().filter(|partition| partition.counts(wall_ms, idle_timeout_ms));
         counting.map(|partition| partition.time_ms).min()
     }
@@ -266,8 +269,11 @@ mod tests {
     #[test]
     fn a_table_of_which_no_partition_counts_takes_the_least_of_the_others() {
         let mut times = StreamTimes::new([0, 0, 0].into_iter(), 30);
+        times.tell(&[state(0, 0, false), state(1, 0, false), state(2, 0, true)], 60);
         times.advance(0, [on_time(0, 70)].into_iter(), 100, None);
         times.advance(1, [on_time(0, 50)].into_iter(), 100, None);
+        times.settle(90, None);
+        assert_eq!((times.of(2), times.least_ms(None)), (None, None), "it may still have rows");
         times.settle(100, None);
         assert_eq!((times.of(2), times.least_ms(None)), (Some(50), Some(50)));
         times.advance(2, [on_time(0, 20)].into_iter(), 100, None);
