@@ -35,9 +35,7 @@ pub(super) fn functions(arguments: &FunctionsArguments) -> Result<()> {
         None if arguments.json => json_of(&all),
         None => all.iter().map(line).collect(),
     };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| Error::Stop(format!("can't write to stdout: {error}")))
+    std::io::stdout().write_all(text.as_bytes()).map_err(|error| Error::Stop(format!("can't write to stdout: {error}")))
 }
 
 fn unknown(name: &str, all: &[Function]) -> Error {

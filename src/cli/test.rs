@@ -115,7 +115,8 @@ fn plan_with_samples(pipeline: &Pipeline, settings: &Settings) -> Result<Plan> {
         let fields = infer(sample.iter().copied(), event_time).fields;
         if fields.is_empty() {
             let mut mistakes = pipeline.warnings.clone();
-            let message = format!("the columns of `{table}` are not declared, and no test has a record to guess them from");
+            let message =
+                format!("the columns of `{table}` are not declared, and no test has a record to guess them from");
             let help = format!("declare them: sources.{table}.schema");
             mistakes.at_key(&["tests"], message, Some(help));
             return Err(reported(mistakes));

@@ -95,7 +95,9 @@ mod tests {
         let pipeline = editor_schema(pipeline_schema());
         let properties = &pipeline["properties"];
         assert_eq!(properties["on_error"], properties["onError"]);
-        assert!(properties["tests"]["items"]["properties"]["steps"]["items"]["properties"]["expectDeadLetters"].is_object());
+        assert!(
+            properties["tests"]["items"]["properties"]["steps"]["items"]["properties"]["expectDeadLetters"].is_object()
+        );
         let settings = editor_schema(settings_schema());
         assert!(settings["properties"]["kafka"].to_string().contains("fetchMaxWait"));
         for text in [pipeline.to_string(), settings.to_string()] {

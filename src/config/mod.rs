@@ -45,5 +45,5 @@ pub use settings::{
 };
 pub use source_file::{Position, SourceFile, Span};
 pub use test_value::TestValue;
-pub use tests_block::{Expectation, ExpectedList, PipelineTest, TestAction, TestRecord, TestStep};
+pub use tests_block::{Expectation, ExpectedItem, ExpectedList, PipelineTest, TestAction, TestRecord, TestStep};
 pub use types::{TypeError, parse_type, type_name};

@@ -118,8 +118,10 @@ impl TestValue {
                 format!("[{}]", items.join(", "))
             }
             Self::Object(fields) => {
-                let fields: Vec<String> =
-                    fields.iter().map(|(name, value)| format!("{}: {}", yaml_text(name), value.to_yaml(padded))).collect();
+                let fields: Vec<String> = fields
+                    .iter()
+                    .map(|(name, value)| format!("{}: {}", yaml_text(name), value.to_yaml(padded)))
+                    .collect();
                 let pad = if padded && !fields.is_empty() { " " } else { "" };
                 format!("{{{pad}{}{pad}}}", fields.join(", "))
             }
@@ -182,7 +184,10 @@ pub(super) fn yaml_text(text: &str) -> String {
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")
         && plain_type(text) == Plain::Text
-        && !matches!(text.to_ascii_lowercase().as_str(), "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null");
+        && !matches!(
+            text.to_ascii_lowercase().as_str(),
+            "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null"
+        );
     if is_plain {
         text.to_string()
     } else if text.chars().any(|letter| letter.is_control() || matches!(letter, '\u{feff}' | '\u{2028}' | '\u{2029}')) {

@@ -13,7 +13,7 @@ use super::quantity::Duration;
 use super::raw_settings::Present;
 use super::source_file::Span;
 use super::test_value::TestValue;
-use super::yaml::{Node, Value};
+use super::yaml::{Entry, Node, Value};
 
 /// A test as it is written.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -138,8 +138,19 @@ pub struct ExpectedList {
     pub key_span: Span,
     /// Where it stands; that of its key where there is nothing behind it.
     pub span: Span,
-    /// What is in it, and where.
-    pub items: Vec<(TestValue, Span)>,
+    /// What is in it.
+    pub items: Vec<ExpectedItem>,
+}
+
+/// An item of a list of a test as it stands in the file.
+#[derive(Clone, Debug)]
+pub struct ExpectedItem {
+    /// What it is.
+    pub value: TestValue,
+    /// Where it stands.
+    pub span: Span,
+    /// Of an object: where the value of each field stands; none where there is nothing behind the key.
+    pub fields: Vec<Option<Span>>,
 }
 
 /// The tests of a file; `raw` is what the schema let through, and the file's tree has the rest.
@@ -255,7 +266,14 @@ fn expectation(node: &Node) -> Result<Expectation, Mistake> {
             _ => &[],
         };
         let no_json = |node: &Node| Mistake::new(Some(node.span), "JSON has no such number", None);
-        let item = |item: &Node| Ok((TestValue::of_node(item).map_err(no_json)?, item.span));
+        let field = |entry: &Entry| (entry.value.span != entry.key_span).then_some(entry.value.span);
+        let item = |item: &Node| {
+            let fields = match &item.value {
+                Value::Mapping(entries) => entries.iter().map(field).collect(),
+                _ => Vec::new(),
+            };
+            Ok(ExpectedItem { value: TestValue::of_node(item).map_err(no_json)?, span: item.span, fields })
+        };
         let items = items.iter().map(item).collect::<Result<_, _>>()?;
         Ok(Some(ExpectedList { key_span: entry.key_span, span: entry.value.span, items }))
     };

@@ -77,6 +77,9 @@ mod tests {
 
     #[test]
     fn nothing_leaves_its_element() {
-        assert_eq!(escaped("a<b> & \"c\"\n\u{1b}[31m\u{ffff}"), "a&lt;b&gt; &amp; &quot;c&quot;&#10;\u{fffd}[31m\u{fffd}");
+        assert_eq!(
+            escaped("a<b> & \"c\"\n\u{1b}[31m\u{ffff}"),
+            "a&lt;b&gt; &amp; &quot;c&quot;&#10;\u{fffd}[31m\u{fffd}"
+        );
     }
 }

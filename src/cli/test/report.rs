@@ -83,7 +83,7 @@ impl FileReport {
 impl WrongList {
     /// A difference as people read them: `-` what was expected, `+` what came, and between them the columns.
     pub(super) fn lines(&self) -> Vec<String> {
-        let expected = |place: &usize| format!("- {}", self.expected.items[*place].0.to_json());
+        let expected = |place: &usize| format!("- {}", self.expected.items[*place].value.to_json());
         let actual = |came: &usize| format!("+ {}", self.actual[*came].to_json());
         let mut lines = Vec::new();
         for change in &self.changes {
@@ -94,7 +94,7 @@ impl WrongList {
                 Change::Changed(place, came) => {
                     lines.push(expected(place));
                     lines.push(actual(came));
-                    let differing = columns(&self.expected.items[*place].0, &self.actual[*came]);
+                    let differing = columns(&self.expected.items[*place].value, &self.actual[*came]);
                     lines.extend(differing.into_iter().map(|column| format!("    {column}")));
                 }
             }
@@ -135,7 +135,7 @@ pub(super) fn to_json(reports: &[FileReport]) -> String {
             "line": at.line, "column": at.column, "message": failure.message, "help": failure.help,
         });
         if let Some(list) = &failure.list {
-            let expected: Vec<TestValue> = list.expected.items.iter().map(|(value, _)| value.clone()).collect();
+            let expected: Vec<TestValue> = list.expected.items.iter().map(|item| item.value.clone()).collect();
             entry["expected"] = values(&expected).into();
             entry["actual"] = values(&list.actual).into();
         }

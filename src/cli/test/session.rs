@@ -8,7 +8,7 @@ use super::difference::{Change, difference, matches};
 use crate::batch::{Cut, DeadLetter, Outcome, Position, TableId};
 use crate::clock::{Clock, Stopwatch};
 use crate::config::{
-    ExpectedList, Expectation, OnError, Pipeline, PipelineTest, Span, TestAction, TestRecord, TestValue,
+    Expectation, ExpectedItem, ExpectedList, OnError, Pipeline, PipelineTest, Span, TestAction, TestRecord, TestValue,
 };
 use crate::engine::{DecodeStage, JoinStage};
 use crate::error::Result;
@@ -197,13 +197,22 @@ impl Session {
     }
 }
 
+impl ExpectedItem {
+    /// The first field that differs, or the row.
+    fn differs_at(&self, actual: &TestValue) -> Span {
+        let fields = self.value.fields().unwrap_or_default().iter().zip(&self.fields);
+        let mut differing = fields.filter(|((name, value), _)| actual.field(name) != Some(value));
+        differing.find_map(|(_, span)| *span).unwrap_or(self.span)
+    }
+}
+
 fn compare(
     expected: &ExpectedList,
     actual: Vec<TestValue>,
     what: &str,
     same: &dyn Fn(&TestValue, &TestValue) -> bool,
 ) -> Option<Failure> {
-    let values: Vec<&TestValue> = expected.items.iter().map(|(value, _)| value).collect();
+    let values: Vec<&TestValue> = expected.items.iter().map(|item| &item.value).collect();
     let changes = difference(&values, &actual, same);
     if matches(&changes) {
         return None;
@@ -211,7 +220,8 @@ fn compare(
     let count = |count: usize| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let first = changes.iter().find_map(|change| match change {
         Change::Same(..) => None,
-        Change::Changed(place, _) | Change::Missing(place) => Some(expected.items[*place].1),
+        Change::Changed(place, came) => Some(expected.items[*place].differs_at(&actual[*came])),
+        Change::Missing(place) => Some(expected.items[*place].span),
         Change::Unexpected(_) => Some(expected.key_span),
     });
     let message = format!("expected {}, and {} came out", count(values.len()), count(actual.len()));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::difference::Change;
 use super::session::{Tested, WrongList};
-use crate::config::{ExpectedList, Pipeline, PipelineTest, Span, TestAction, TestValue, parse_pipeline};
+use crate::config::{ExpectedItem, ExpectedList, Pipeline, PipelineTest, Span, TestAction, TestValue, parse_pipeline};
 use crate::error::{Error, Result};
 
 /// A line that would get longer becomes several.
@@ -18,7 +18,8 @@ pub(super) fn update(path: &Path, pipeline: &Pipeline, tests: &mut [Tested]) -> 
     let text = pipeline.file.text();
     let mut edits: Vec<Edit> = Vec::new();
     for test in tests.iter_mut() {
-        let (lists, others) = std::mem::take(&mut test.failures).into_iter().partition(|failure| failure.list.is_some());
+        let (lists, others) =
+            std::mem::take(&mut test.failures).into_iter().partition(|failure| failure.list.is_some());
         test.failures = others;
         let lists: Vec<super::session::Failure> = lists;
         test.updated = !lists.is_empty();
@@ -60,6 +61,12 @@ fn is_like(before: &[PipelineTest], after: &[PipelineTest]) -> bool {
     shape(before) == shape(after)
 }
 
+/// `name: value`.
+fn field_line(name: &str, value: &TestValue) -> String {
+    let whole = TestValue::Object(vec![(name.to_string(), value.clone())]).to_yaml(false);
+    whole[1..whole.len() - 1].to_string()
+}
+
 /// The text with the edits, which do not overlap.
 fn apply(text: &str, mut edits: Vec<Edit>) -> String {
     // An insertion comes before what is taken out at the same place.
@@ -86,12 +93,19 @@ impl List<'_> {
         let ExpectedList { key_span, span, items } = &self.list.expected;
         let written = &self.text[span.start..span.end];
         let is_absent = span == key_span || items.is_empty() && !written.starts_with('[');
-        if is_absent || written.starts_with('[') {
+        let is_changed = |change: &Change| matches!(change, Change::Same(..) | Change::Changed(..));
+        if !is_absent && self.list.changes.iter().all(is_changed) {
+            self.edit_items(edits);
+        } else if is_absent || written.starts_with('[') {
             let colon = key_span.end + self.text[key_span.end..].find(':').map_or(0, |colon| colon + 1);
             let place = if span == key_span { Span { start: colon, end: colon } } else { *span };
             let value = self.whole(if is_absent { "" } else { written });
             // No blank is left before a line break.
-            let start = if value.starts_with('\n') { self.text[..place.start].trim_end_matches(' ').len() } else { place.start };
+            let start = if value.starts_with('\n') {
+                self.text[..place.start].trim_end_matches(' ').len()
+            } else {
+                place.start
+            };
             let blank = if span == key_span && !value.starts_with('\n') { " " } else { "" };
             edits.push((Span { start, end: place.end }, format!("{blank}{value}")));
         } else if self.list.actual.is_empty() {
@@ -128,19 +142,21 @@ impl List<'_> {
     /// Rows of a list of lines: those that are right keep theirs.
     fn edit_items(&self, edits: &mut Vec<Edit>) {
         let ExpectedList { span, items, .. } = &self.list.expected;
-        let first = items.first().map_or(*span, |(_, span)| *span);
+        let first = items.first().map_or(*span, |item| item.span);
         let dash = &self.text[self.line_start(first.start)..first.start];
-        let mut behind = self.line_start(first.start) - 1;
+        let mut behind = self.line_start(first.start).saturating_sub(1);
         for change in &self.list.changes {
             match change {
-                Change::Same(place, _) => behind = self.line_end(items[*place].1.end),
+                Change::Same(place, _) => behind = self.line_end(items[*place].span.end),
                 Change::Changed(place, came) => {
-                    let span = items[*place].1;
-                    edits.push((span, self.row(*came, span)));
+                    let span = items[*place].span;
+                    if !self.edit_fields(&items[*place], *came, edits) {
+                        edits.push((span, self.row(*came, span)));
+                    }
                     behind = self.line_end(span.end);
                 }
                 Change::Missing(place) => {
-                    let span = items[*place].1;
+                    let span = items[*place].span;
                     behind = self.line_end(span.end);
                     edits.push((Span { start: self.line_start(span.start) - 1, end: behind }, String::new()));
                 }
@@ -152,6 +168,31 @@ impl List<'_> {
         }
     }
 
+    /// Only the values that differ, and the columns that are left out; not where the row has others than came out.
+    fn edit_fields(&self, item: &ExpectedItem, came: usize, edits: &mut Vec<Edit>) -> bool {
+        let row = &self.list.actual[came];
+        let (Some(expected), Some(actual)) = (item.value.fields(), row.fields()) else { return false };
+        let Some(spans) = item.fields.iter().copied().collect::<Option<Vec<Span>>>() else { return false };
+        let Some(last) = spans.last() else { return false };
+        if expected.iter().any(|(name, _)| row.field(name).is_none()) {
+            return false;
+        }
+        let is_flow = self.text[item.span.start..].starts_with('{');
+        for ((name, value), span) in expected.iter().zip(&spans) {
+            if let Some(other) = row.field(name).filter(|other| *other != value) {
+                edits.push((*span, other.to_yaml(false)));
+            }
+        }
+        let indent = " ".repeat(item.span.start - self.line_start(item.span.start));
+        let at = if is_flow { last.end } else { self.line_end(last.end) };
+        for (name, value) in actual.iter().filter(|(name, _)| item.value.field(name).is_none()) {
+            let line = field_line(name, value);
+            let added = if is_flow { format!(", {line}") } else { format!("\n{indent}{line}") };
+            edits.push((Span { start: at, end: at }, added));
+        }
+        true
+    }
+
     /// A row as the one at `like` is written: in braces, or a line a column.
     fn row(&self, came: usize, like: Span) -> String {
         let row = &self.list.actual[came];
@@ -159,11 +200,11 @@ impl List<'_> {
         match row.fields() {
             Some(fields) if !written.starts_with('{') && !fields.is_empty() => {
                 let indent = " ".repeat(like.start - self.line_start(like.start));
-                let line = |(name, value): &(String, TestValue)| {
-                    let whole = TestValue::Object(vec![(name.clone(), value.clone())]).to_yaml(false);
-                    whole[1..whole.len() - 1].to_string()
-                };
-                fields.iter().map(line).collect::<Vec<_>>().join(&format!("\n{indent}"))
+                fields
+                    .iter()
+                    .map(|(name, value)| field_line(name, value))
+                    .collect::<Vec<_>>()
+                    .join(&format!("\n{indent}"))
             }
             _ => row.to_yaml(written.starts_with("{ ")),
         }
