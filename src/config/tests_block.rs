@@ -15,6 +15,9 @@ use super::source_file::Span;
 use super::test_value::TestValue;
 use super::yaml::{Entry, Node, Value};
 
+/// The keys of a record.
+const OF_RECORD: [&str; 6] = ["table", "key", "value", "at", "partition", "headers"];
+
 /// A test as it is written.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -104,7 +107,7 @@ pub enum TestAction {
 }
 
 /// A record of a test.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct TestRecord {
     /// Of which table.
     pub table: String,
@@ -187,8 +190,7 @@ pub(super) fn read(raw: Option<Vec<Option<RawTest>>>, mistakes: &mut Mistakes) -
 
 fn action(raw: RawStep, node: &Node) -> Result<TestAction, Mistake> {
     let has = |key: &str| node.entry(key).is_some();
-    let of_record = ["table", "key", "value", "at", "partition", "headers"];
-    let is_record = of_record.into_iter().any(has);
+    let is_record = OF_RECORD.into_iter().any(has);
     let is_expectation = has("expect") || has("expect_dead_letters");
     match (is_record, has("advance"), is_expectation) {
         (true, false, false) => record(raw, node).map(TestAction::Record),
@@ -220,6 +222,11 @@ fn record(raw: RawStep, node: &Node) -> Result<TestRecord, Mistake> {
         return Err(at(node.span, "a record without a `table`".into(), "write `table:` and its name in SQL"));
     };
     let Some(value) = node.entry("value") else {
+        let is_known = |entry: &Entry| OF_RECORD.contains(&entry.key.as_str());
+        if matches!(&node.value, Value::Mapping(entries) if !entries.iter().all(is_known)) {
+            // A key that nobody knows, which is a mistake already, is most likely this one.
+            return Ok(TestRecord::default());
+        }
         let help = "write `value: {…}`, or `value: null` for a tombstone";
         return Err(at(node.span, "a record without a `value`".into(), help));
     };

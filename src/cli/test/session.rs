@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::plan::Plan;
 use crate::source::RawBatchBuilder;
 
-/// Where the wall clock starts where the test has no `at`: 2025-01-01T00:00:00Z, ms since the epoch.
+/// Where the wall clock starts, unless the first record of the test has an `at`: 2025-01-01T00:00:00Z, ms since the epoch.
 const START_MS: i64 = 1_735_689_600_000;
 
 /// What became of a test.
@@ -111,11 +111,11 @@ impl Session {
     fn new(plan: &Arc<Plan>, pipeline: &Pipeline, test: &PipelineTest) -> Self {
         // Whatever becomes of a bad record, a test is told of it.
         let pipeline = Pipeline { on_error: OnError::DeadLetter, ..pipeline.clone() };
-        let mut at = test.steps.iter().filter_map(|step| match &step.action {
-            TestAction::Record(record) => record.at_ms,
+        let first = test.steps.iter().find_map(|step| match &step.action {
+            TestAction::Record(record) => Some(record),
             _ => None,
         });
-        let clock = Clock::standing_at(at.next().unwrap_or(START_MS));
+        let clock = Clock::standing_at(first.and_then(|record| record.at_ms).unwrap_or(START_MS));
         Self {
             decode: DecodeStage::new(Arc::clone(plan), pipeline.on_error),
             join: JoinStage::new(Arc::clone(plan), &pipeline, clock.clone()),

@@ -144,7 +144,7 @@ fn how_it_ends() {
     shop.write("broken.yaml", broken);
     let ran = test(&[&shop.file("broken.yaml"), &path]).ended(2);
     assert!(
-        ran.stderr.contains("the query reads no table `order`") && ran.stderr.contains(":14:18]"),
+        ran.stderr.contains("the query reads no table `order`") && ran.stderr.contains(":15:18]"),
         "{}",
         ran.stderr
     );
