@@ -224,7 +224,11 @@ fn compare(
         Change::Missing(place) => Some(expected.items[*place].span),
         Change::Unexpected(_) => Some(expected.key_span),
     });
-    let message = format!("expected {}, and {} came out", count(values.len()), count(actual.len()));
+    let message = match (values.len(), actual.len()) {
+        (1, 1) => format!("another {what} came out than expected"),
+        (wanted, came) if wanted == came => format!("other {what}s came out than expected"),
+        (wanted, came) => format!("expected {}, and {} came out", count(wanted), count(came)),
+    };
     let lacks_nulls = changes.iter().find_map(|change| match change {
         Change::Changed(place, came) => only_nulls_left_out(values[*place], &actual[*came]),
         _ => None,
