@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use super::{explain, infer, invoke, run, validate};
+use super::{completions, explain, functions, infer, invoke, run, schema, test, validate};
 use crate::error::{Error, Result};
 
 /// SQL joins over Kafka topics: one YAML file, one query, one binary.
@@ -27,7 +27,11 @@ enum Verb {
     Invoke(InvokeArguments),
     Validate(ValidateArguments),
     Explain(ExplainArguments),
+    Test(TestArguments),
     Infer(InferArguments),
+    Functions(FunctionsArguments),
+    Schema(SchemaArguments),
+    Completions(CompletionsArguments),
 }
 
 /// Run pipelines against Kafka, until stopped.
@@ -64,7 +68,7 @@ pub(super) struct DemoArguments {
 
 /// Run one pipeline over files of one JSON object a line, to their ends; no broker.
 ///
-/// Dimensions are read first, then the event files in their own order. Results go to stdout or to --output. A record
+/// Dimensions are read first; then the event files are merged by event time, each in its own order. Results go to stdout or to --output. A record
 /// that can't be processed goes to --dead-letters and is counted on stderr.
 #[derive(Args, Debug)]
 pub(super) struct InvokeArguments {
@@ -113,6 +117,69 @@ pub(super) struct ExplainArguments {
     pub(super) config: Option<PathBuf>,
 }
 
+/// Run the tests: blocks of pipelines: records in, rows out, on a virtual clock; no broker.
+///
+/// Exit code 1: a test has failed. 2: a file has mistakes, or there is nothing to test.
+#[derive(Args, Debug)]
+pub(super) struct TestArguments {
+    /// Only tests whose names hold this text.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) filter: Option<String>,
+    /// Write what came out into the expect: lists of the files; all else in them stays as it is.
+    #[arg(long)]
+    pub(super) update: bool,
+    /// One JSON object, for programs.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// A report in JUnit's XML besides, for CI.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// The settings of the process, for state.ttl. By default ./config.yaml, if it exists.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Pipelines, or folders of them.
+    #[arg(value_name = "PIPELINE", required = true)]
+    pub(super) pipelines: Vec<PathBuf>,
+}
+
+/// List the SQL functions that a query may use, or describe one.
+#[derive(Args, Debug)]
+pub(super) struct FunctionsArguments {
+    /// The function to describe.
+    #[arg(value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// One JSON array, for programs.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Print the JSON Schema of pipelines or of config.yaml, for editors.
+#[derive(Args, Debug)]
+pub(super) struct SchemaArguments {
+    /// Of which file.
+    #[arg(value_name = "FILE", value_enum, default_value = "pipeline")]
+    pub(super) file: SchemaFile,
+}
+
+/// A file that has a schema.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum SchemaFile {
+    /// pipelines/*.yaml
+    Pipeline,
+    /// config.yaml
+    Config,
+}
+
+/// Print the completions of a shell.
+///
+/// For bash: kaflowsql completions bash > /etc/bash_completion.d/kaflowsql
+#[derive(Args, Debug)]
+pub(super) struct CompletionsArguments {
+    /// Which shell.
+    #[arg(value_name = "SHELL", value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
 /// Guess a table's columns from its first records, as YAML to paste into a pipeline.
 #[derive(Args, Debug)]
 pub(super) struct InferArguments {
@@ -140,6 +207,13 @@ pub(super) struct InferArguments {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result: Result<()> = match arguments.verb {
+        Verb::Test(arguments) => match test::test(&arguments) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Verb::Functions(arguments) => functions::functions(&arguments),
+        Verb::Schema(arguments) => schema::schema(&arguments),
+        Verb::Completions(arguments) => completions::completions(&arguments, &mut Arguments::command()),
         Verb::Run(arguments) => run::run(&arguments),
         Verb::Demo(arguments) => super::demo::demo(&arguments),
         Verb::Invoke(arguments) => invoke::invoke(&arguments),

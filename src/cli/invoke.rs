@@ -13,10 +13,12 @@ use super::tally::Tally;
 use crate::clock::Clock;
 use crate::commit::Commit;
 use crate::config::{OnError, Settings};
+use crate::decode::TableDecoder;
 use crate::engine::{DecodeStage, Ends, JoinStage, run};
 use crate::error::{Error, Result};
+use crate::plan::{Plan, Table};
 use crate::sink::{FileSink, Output};
-use crate::source::{FileInput, FileSource, Source};
+use crate::source::{FileInput, FileSource, Source, TimesOf};
 
 /// Runs it.
 pub(super) fn invoke(arguments: &InvokeArguments) -> Result<()> {
@@ -24,7 +26,7 @@ pub(super) fn invoke(arguments: &InvokeArguments) -> Result<()> {
     let settings = Settings::default();
     let mut sampler = |table: &str, topic: &str, event_time: Option<&str>| {
         let paths = inputs.get(table).or_else(|| inputs.get(topic)).ok_or_else(|| missing(table, topic))?;
-        file_fields(&paths[0], event_time)
+        file_fields(&paths[0].1, event_time)
     };
     let Loaded { pipeline, mut plan } = load::load(&arguments.pipeline, &settings, &mut sampler)?;
     for table in &mut plan.tables {
@@ -32,8 +34,8 @@ pub(super) fn invoke(arguments: &InvokeArguments) -> Result<()> {
         table.max_future_ms = i64::MAX;
     }
     let plan = Arc::new(plan);
-    let source =
-        FileSource::new(file_inputs(inputs, &plan.tables)?, pipeline.batch.max_records, pipeline.batch.max_bytes)?;
+    let (max_records, max_bytes) = (pipeline.batch.max_records, pipeline.batch.max_bytes);
+    let source = FileSource::new(file_inputs(inputs, &plan.tables)?, max_records, max_bytes, times_of(&plan))?;
     let progress = source.progress();
     refuse_overlap(arguments)?;
     let results = arguments.output.as_deref().map_or_else(|| Ok(Output::stdout()), Output::create)?;
@@ -58,6 +60,23 @@ pub(super) fn invoke(arguments: &InvokeArguments) -> Result<()> {
     Ok(())
 }
 
+/// Reads the event times of records, and nothing else of them.
+fn times_of(plan: &Plan) -> TimesOf {
+    let events = &plan.tables[..plan.events.len()];
+    let reader = |table: &Table| {
+        let only_time = Table { columns: Vec::new(), ..table.clone() };
+        table.event_time.is_some().then(|| TableDecoder::new(&only_time))
+    };
+    let mut readers: Vec<Option<TableDecoder>> = events.iter().map(reader).collect();
+    Box::new(move |batch| {
+        let Some(reader) = &mut readers[batch.table.index()] else { return vec![Some(0); batch.len()] };
+        let rows = reader.decode(batch);
+        let mut times = vec![None; batch.len()];
+        rows.records.iter().zip(&rows.times).for_each(|(&record, &time)| times[record as usize] = Some(time));
+        times
+    })
+}
+
 /// Files are emptied when they are opened for writing.
 fn refuse_overlap(arguments: &InvokeArguments) -> Result<()> {
     let inputs = arguments.input.iter().filter_map(|input| Some(Path::new(input.split_once('=')?.1)));
@@ -74,7 +93,8 @@ fn refuse_overlap(arguments: &InvokeArguments) -> Result<()> {
     Ok(())
 }
 
-type Inputs = BTreeMap<String, Vec<PathBuf>>;
+/// The files of each table, each with its place among the options.
+type Inputs = BTreeMap<String, Vec<(usize, PathBuf)>>;
 
 fn inputs(arguments: &[String]) -> Result<Inputs> {
     let mut inputs = Inputs::new();
@@ -83,7 +103,7 @@ fn inputs(arguments: &[String]) -> Result<Inputs> {
         let message = format!("--input …=-: the standard input can be read once, and is asked for {stdins} times");
         return Err(Error::Mistake(message));
     }
-    for argument in arguments {
+    for (rank, argument) in arguments.iter().enumerate() {
         let (name, path) =
             argument.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty()).ok_or_else(|| {
                 Error::Mistake(format!("--input {argument}: expected TOPIC=FILE, as in --input users=users.ndjson"))
@@ -91,7 +111,7 @@ fn inputs(arguments: &[String]) -> Result<Inputs> {
         if path != "-" && !Path::new(path).exists() {
             return Err(Error::Mistake(format!("--input {argument}: there is no file {path}")));
         }
-        inputs.entry(name.to_string()).or_default().push(PathBuf::from(path));
+        inputs.entry(name.to_string()).or_default().push((rank, PathBuf::from(path)));
     }
     Ok(inputs)
 }
@@ -101,7 +121,7 @@ fn missing(table: &str, topic: &str) -> Error {
 }
 
 /// The files of each table.
-fn file_inputs(mut inputs: Inputs, tables: &[crate::plan::Table]) -> Result<Vec<FileInput>> {
+fn file_inputs(mut inputs: Inputs, tables: &[Table]) -> Result<Vec<FileInput>> {
     let mut found = Vec::new();
     for table in tables {
         let mut paths = inputs.remove(&table.name).unwrap_or_default();
@@ -111,7 +131,8 @@ fn file_inputs(mut inputs: Inputs, tables: &[crate::plan::Table]) -> Result<Vec<
         if paths.is_empty() {
             return Err(missing(&table.name, &table.topic));
         }
-        found.push(FileInput { table: table.id, topic: table.topic.clone(), role: table.role, paths });
+        let (ranks, paths) = paths.into_iter().unzip();
+        found.push(FileInput { table: table.id, topic: table.topic.clone(), role: table.role, paths, ranks });
     }
     match inputs.keys().next() {
         None => Ok(found),

@@ -6,7 +6,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Mistakes, Pipeline, Settings, load_pipeline, load_settings, type_name};
+use crate::config::{
+    self, Mistakes, Pipeline, Settings, Severity, TestAction, load_pipeline, load_settings, type_name,
+};
 use crate::decode::supports;
 use crate::error::{Error, Result};
 use crate::plan::{Catalog, Fields, Mistake, Place, Plan, check_without_columns, parse, plan, tables_of};
@@ -62,6 +64,7 @@ pub(super) fn plan_of(
 ) -> std::result::Result<Plan, Mistakes> {
     let mut mistakes = pipeline.warnings.clone();
     undecodable(fields, &mut mistakes);
+    unread_by_tests(pipeline, &mut mistakes);
     match plan(pipeline, fields, settings.ttl_ms, catalog) {
         Ok(plan) if !mistakes.is_fatal() => return Ok(plan),
         Ok(_) => {}
@@ -76,6 +79,7 @@ pub(super) fn mistakes_offline(pipeline: &Pipeline, settings: &Settings) -> Mist
         return planned(pipeline, &declared_fields(pipeline), settings);
     }
     let mut mistakes = pipeline.warnings.clone();
+    unread_by_tests(pipeline, &mut mistakes);
     check_without_columns(pipeline).into_iter().for_each(|mistake| add(mistake, &mut mistakes));
     mistakes
 }
@@ -99,6 +103,26 @@ fn undecodable(fields: &BTreeMap<String, Fields>, mistakes: &mut Mistakes) {
             let message = format!("`{name}` is of type {}, into which JSON is not decoded", type_name(data_type));
             let help = "declare a type that docs/reference.md lists".to_string();
             mistakes.at(&["sources", table, "schema", name], message, Some(help));
+        }
+    }
+}
+
+/// Records of tests for tables that the query does not read.
+fn unread_by_tests(pipeline: &Pipeline, mistakes: &mut Mistakes) {
+    let read = parse(&pipeline.query).map(|query| tables_of(&query)).unwrap_or_default();
+    for step in pipeline.tests.iter().flat_map(|test| &test.steps) {
+        match &step.action {
+            // A query that can't be read is a mistake of its own.
+            TestAction::Record(record) if !read.is_empty() && !read.contains(&record.table) => {
+                let tables: Vec<&str> = read.iter().map(String::as_str).collect();
+                mistakes.add(config::Mistake {
+                    severity: Severity::Mistake,
+                    span: Some(record.table_span),
+                    message: format!("the query reads no table `{}`", record.table),
+                    help: Some(format!("it reads {}", tables.join(", "))),
+                });
+            }
+            _ => {}
         }
     }
 }

@@ -4,6 +4,7 @@
 mod source_file;
 mod yaml;
 
+mod editor_schema;
 mod environment;
 mod schema;
 mod secrets;
@@ -13,6 +14,8 @@ mod types;
 
 mod raw_pipeline;
 mod raw_settings;
+mod test_value;
+mod tests_block;
 
 mod columns;
 mod emission;
@@ -29,6 +32,7 @@ mod compare;
 #[cfg(test)]
 mod tests;
 
+pub use editor_schema::editor_schema;
 pub use emission::EmissionRules;
 pub use mistakes::{Mistake, Mistakes, Severity};
 pub use pipeline::{
@@ -42,4 +46,6 @@ pub use settings::{
     parse_settings,
 };
 pub use source_file::{Position, SourceFile, Span};
+pub use test_value::TestValue;
+pub use tests_block::{Expectation, ExpectedItem, ExpectedList, PipelineTest, TestAction, TestRecord, TestStep};
 pub use types::{TypeError, parse_type, type_name};

@@ -13,6 +13,7 @@ use super::mistakes::Mistakes;
 use super::raw_pipeline::{RawBatch, RawDimension, RawEvents, RawOutput, RawPipeline, RawSource};
 use super::settings::{WORD_LETTERS_MAX, check_word, word_mistake};
 use super::source_file::SourceFile;
+use super::tests_block::{self, PipelineTest};
 use super::types::type_name;
 use super::{columns, schema};
 
@@ -52,6 +53,8 @@ pub struct Pipeline {
     pub on_error: OnError,
     /// The largest record that is decoded, bytes.
     pub max_record_bytes: usize,
+    /// Records in, results out: run by `kaflowsql test`.
+    pub tests: Vec<PipelineTest>,
     /// What was found in the file that does not keep it from being used; later stages add to a clone of it.
     pub warnings: Mistakes,
 }
@@ -210,6 +213,7 @@ fn check(raw: RawPipeline, mistakes: &mut Mistakes) -> Pipeline {
         batch: check_batch(raw.batch.unwrap_or_default(), mistakes),
         on_error: raw.on_error.unwrap_or(OnError::DeadLetter),
         max_record_bytes: record_bytes as usize,
+        tests: tests_block::read(raw.tests, mistakes),
         file: mistakes.source().clone(),
         warnings: Mistakes::new(mistakes.source().clone()),
     }

@@ -10,6 +10,7 @@ use super::pipeline::{OnError, OnExpire};
 use super::quantity::{Duration, Size};
 use super::raw_settings::Present;
 use super::schema;
+use super::tests_block::RawTest;
 
 /// The JSON Schema of a pipeline file, for editors.
 pub fn pipeline_schema() -> serde_json::Value {
@@ -44,8 +45,8 @@ pub(super) struct RawPipeline {
     /// The largest record that is read. Default: 1MiB.
     pub max_record_bytes: Option<Size>,
     /// Records in, results out: run by `kaflowsql test`.
-    #[schemars(extend("x-later" = "comes with a later version, together with `kaflowsql test`"))]
-    pub tests: Option<Present>,
+    #[schemars(with = "Option<Vec<RawTest>>")]
+    pub tests: Option<Vec<Option<RawTest>>>,
 }
 
 /// A table's records.

@@ -9,7 +9,7 @@ use super::yaml::{self, Node, Value};
 use super::{environment, secrets};
 
 /// A range of bytes of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
     /// First byte.
     pub start: usize,

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use super::types::{list_of, struct_of, timestamp};
 use super::{
     AutoOffsetReset, BatchLimits, Compression, Dimension, EmissionRules, LogLevel, Mistakes, OnError, OnExpire,
-    Pipeline, Settings, Severity, compare, load_pipeline, load_settings, parse_pipeline, parse_settings,
+    Pipeline, Settings, Severity, TestAction, TestRecord, compare, load_pipeline, load_settings, parse_pipeline,
+    parse_settings,
 };
 
 const BROKEN: &str = "testdata/config/broken";
@@ -335,4 +336,32 @@ fn emission_means_what_it_says() {
     assert_eq!(good_pipeline("smart-pipeline.yaml").emission, smart(Some(600_000), OnExpire::DeadLetter));
     let defaults = "name: p\nquery: SELECT 1\noutput: {topic: o}\nemission: {type: smart, require: [name, amount]}\n";
     assert_eq!(pipeline(defaults).expect("a pipeline").emission, smart(None, OnExpire::Drop));
+}
+
+#[test]
+fn a_test_means_what_it_says() {
+    let tests = good_pipeline("tests-pipeline.yaml").tests;
+    let [test] = &tests[..] else { panic!("one test") };
+    assert_eq!(test.name, "every kind of step");
+    let records: Vec<&TestRecord> = test
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            TestAction::Record(record) => Some(record),
+            _ => None,
+        })
+        .collect();
+    let text = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert_eq!(text(&records[0].key).as_deref(), Some("u1"));
+    assert_eq!(records[0].at_ms, Some(1_735_682_400_000));
+    assert_eq!(text(&records[1].key).as_deref(), Some("{\"id\":1}"));
+    let value = "{\"id\":1,\"amount\":0.10,\"user_id\":\"u1\",\"tags\":[\"a\",{\"b\":null}]}";
+    assert_eq!(text(&records[1].value).as_deref(), Some(value), "with all its digits");
+    assert_eq!((records[1].at_ms, records[1].partition), (Some(1_735_689_600_000), 3));
+    assert_eq!(records[1].headers, [("trace".to_string(), Some(b"abc".to_vec())), ("empty".to_string(), None)]);
+    assert_eq!((records[2].value.as_ref(), records[2].at_ms), (None, None));
+    assert!(matches!(test.steps[4].action, TestAction::Advance(5_400_000)));
+    let TestAction::Expect(last) = &test.steps[5].action else { panic!("an expectation") };
+    assert!(last.rows.as_ref().is_some_and(|rows| rows.items.is_empty()));
+    assert!(last.dead_letters.as_ref().is_some_and(|letters| letters.items.is_empty()));
 }

@@ -136,7 +136,8 @@ impl Node {
     }
 }
 
-fn plain_type(text: &str) -> Plain {
+/// What a text that is not quoted is.
+pub(super) fn plain_type(text: &str) -> Plain {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Plain::Null,
         "true" | "True" | "TRUE" => return Plain::Boolean(true),

@@ -214,24 +214,37 @@ impl Lines {
     }
 }
 
-/// The standard input, of which a sample may have been taken: what the sample has read is read again.
-pub(super) struct Replayed<'a, R> {
-    input: R,
-    sampled: &'a Mutex<Vec<u8>>,
+/// What can be read only once, such as the standard input, and what samples have read of it.
+pub(super) struct ReadOnce {
+    input: Box<dyn Read + Send>,
+    sampled: Vec<u8>,
+}
+
+impl ReadOnce {
+    /// Nothing is read yet.
+    pub(super) fn new(input: Box<dyn Read + Send>) -> Self {
+        Self { input, sampled: Vec::new() }
+    }
+}
+
+/// Reads what can be read only once from its beginning: what samples have read of it is read again.
+pub(super) struct Replayed {
+    once: Arc<Mutex<ReadOnce>>,
     place: usize,
     keep: bool,
 }
 
-impl<'a, R: Read> Replayed<'a, R> {
+impl Replayed {
     /// `keep`: this reader takes a sample; what it reads is there for the next one. Else it is the last one.
-    pub(super) fn new(input: R, sampled: &'a Mutex<Vec<u8>>, keep: bool) -> Self {
-        Self { input, sampled, place: 0, keep }
+    pub(super) fn new(once: Arc<Mutex<ReadOnce>>, keep: bool) -> Self {
+        Self { once, place: 0, keep }
     }
 }
 
-impl<R: Read> Read for Replayed<'_, R> {
+impl Read for Replayed {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let mut sampled = self.sampled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
+        let ReadOnce { input, sampled } = &mut *once;
         let mut again = &sampled[self.place.min(sampled.len())..];
         let len = again.read(bytes)?;
         self.place += len;
@@ -240,10 +253,9 @@ impl<R: Read> Read for Replayed<'_, R> {
         }
         if !self.keep {
             *sampled = Vec::new();
-            drop(sampled);
-            return self.input.read(bytes);
+            return input.read(bytes);
         }
-        let len = self.input.read(bytes)?;
+        let len = input.read(bytes)?;
         sampled.extend_from_slice(&bytes[..len]);
         self.place += len;
         Ok(len)
@@ -367,15 +379,14 @@ mod tests {
 
     #[test]
     fn a_sample_takes_nothing_away() {
-        let sampled = Mutex::new(Vec::new());
-        let mut input = io::Cursor::new(b"0123456789".to_vec());
+        let once = Arc::new(Mutex::new(ReadOnce::new(Box::new(io::Cursor::new(b"0123456789".to_vec())))));
         let mut bytes = [0; 4];
-        Replayed::new(&mut input, &sampled, true).read_exact(&mut bytes).unwrap();
+        Replayed::new(Arc::clone(&once), true).read_exact(&mut bytes).unwrap();
         let mut more = [0; 6];
-        Replayed::new(&mut input, &sampled, true).read_exact(&mut more).unwrap();
+        Replayed::new(Arc::clone(&once), true).read_exact(&mut more).unwrap();
         let mut all = Vec::new();
-        Replayed::new(&mut input, &sampled, false).read_to_end(&mut all).unwrap();
+        Replayed::new(Arc::clone(&once), false).read_to_end(&mut all).unwrap();
         assert_eq!((&bytes, &more, all.as_slice()), (b"0123", b"012345", &b"0123456789"[..]));
-        assert!(sampled.lock().unwrap().is_empty());
+        assert!(once.lock().unwrap().sampled.is_empty());
     }
 }

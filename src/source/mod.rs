@@ -12,7 +12,7 @@ use crate::batch::{Cut, Position};
 use crate::error::Result;
 
 pub use cut::{CutLimits, RawBatchBuilder};
-pub use file::{FileInput, FileProgress, FileSource, sample};
+pub use file::{FileInput, FileProgress, FileSource, TimesOf, sample};
 pub use memory::{Commits, MemorySource};
 
 /// Where a pipeline's records come from. All dimension records up to the ends at start come before any event record

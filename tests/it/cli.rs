@@ -1,11 +1,13 @@
 //! The command line as its users meet it: the real binary, its exit codes, its two outputs.
 
 mod contract;
+mod editors;
 mod explain;
 mod flights;
 mod garbage;
 mod infer;
 mod invoke;
+mod test_verb;
 mod validate;
 
 use std::io::Write;

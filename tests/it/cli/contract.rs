@@ -2,7 +2,8 @@
 
 use super::{Shop, golden, run};
 
-const VERBS: [&str; 6] = ["run", "demo", "invoke", "validate", "explain", "infer"];
+const VERBS: [&str; 10] =
+    ["run", "demo", "invoke", "validate", "explain", "test", "infer", "functions", "schema", "completions"];
 
 #[test]
 fn help_of_every_verb() {
@@ -31,6 +32,10 @@ fn mistakes_in_arguments_end_with_2() {
         (&["infer"], "--file <FILE>"),
         (&["infer", "--file", "a", "--topic", "b"], "cannot be used with"),
         (&["demo", "--rate", "0"], "0 is not in 1..="),
+        (&["test", "no/such.yaml"], "there is no pipeline no/such.yaml"),
+        (&["completions", "dosbox"], "possible values: bash"),
+        (&["functions", "uper"], "there is no function `uper`; did you mean `upper`?"),
+        (&["schema", "piplines"], "similar value exists: 'pipeline'"),
         (&["validate", "no/such.yaml"], "there is no pipeline no/such.yaml"),
         (&["validate", "docs"], "there is no pipeline (*.yaml) in docs"),
         (&["explain", "no/such.yaml"], "can't read the file"),

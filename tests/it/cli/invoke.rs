@@ -139,3 +139,21 @@ fn whoever_has_read_enough_ends_it_quietly() {
     child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("text");
     assert_eq!((child.wait().expect("it ends").code(), stderr.as_str()), (Some(0), ""));
 }
+
+/// What can be read only once is sampled and then read wholly, also where it is no standard input.
+#[test]
+fn columns_are_guessed_from_a_pipe_and_no_record_is_lost() {
+    let shop = Shop::new();
+    shop.change(", schema: { order_id: bigint, customer_id: string, amount: double }", "");
+    shop.change("  customers: { schema: { customer_id: string, name: string } }\n", "");
+    let script = format!(
+        "{} invoke {} --input orders=<(cat {}) --input customers=<(cat {})",
+        env!("CARGO_BIN_EXE_kaflowsql"),
+        shop.file("shop.yaml"),
+        shop.file("orders.ndjson"),
+        shop.file("customers.ndjson"),
+    );
+    let output = std::process::Command::new("bash").args(["-c", &script]).output().expect("bash");
+    let ran = super::Ran::from(output).ended(0);
+    assert_eq!(ran.stdout, ENRICHED);
+}
