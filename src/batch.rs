@@ -305,6 +305,8 @@ pub struct Outcome {
     pub positions: Vec<Position>,
     /// What happened on the way.
     pub report: Report,
+    /// Whether the rest of the cut follows: then nothing is committed yet, and positions and report are empty.
+    pub is_partial: bool,
 }
 
 /// What happened to a cut: figures for metrics, never for what comes out.
@@ -355,6 +357,13 @@ pub struct Parked {
     pub waiting: u64,
     /// Since when the oldest of them waits, ms since the epoch by the wall clock.
     pub oldest_ms: Option<i64>,
+}
+
+impl Parked {
+    /// The same, with how many wait and since when.
+    pub fn with_waiting(self, waiting: u64, oldest_ms: Option<i64>) -> Self {
+        Self { waiting, oldest_ms, ..self }
+    }
 }
 
 /// How long the stages took for a cut.

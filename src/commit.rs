@@ -28,17 +28,22 @@ impl Commit {
         Self { sink, committer, observer }
     }
 
-    /// Writes an outcome, waits until it has arrived, and then remembers how far its records reached.
+    /// Writes an outcome, waits until it has arrived, and then remembers how far its records reached. Of an outcome in pieces
+    /// all but the last are only written.
     ///
     /// # Errors
     /// When it did not arrive: then nothing of it is remembered.
     pub fn commit(&mut self, outcome: Outcome) -> Result<()> {
         let watch = Stopwatch::start();
+        let is_partial = outcome.is_partial;
         for records in &outcome.records {
             self.sink.write(records)?;
         }
         if !outcome.dead_letters.is_empty() {
             self.sink.write_dead_letters(&outcome.dead_letters)?;
+        }
+        if is_partial {
+            return Ok(());
         }
         self.sink.flush()?;
         let produce = watch.elapsed();

@@ -23,6 +23,7 @@ pub mod clock;
 pub mod commit;
 pub mod config;
 pub mod decode;
+pub mod emit;
 pub mod encode;
 pub mod engine;
 pub mod error;

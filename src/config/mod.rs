@@ -15,6 +15,7 @@ mod raw_pipeline;
 mod raw_settings;
 
 mod columns;
+mod emission;
 mod pipeline;
 mod properties;
 mod settings;
@@ -28,6 +29,7 @@ mod compare;
 #[cfg(test)]
 mod tests;
 
+pub use emission::EmissionRules;
 pub use mistakes::{Mistake, Mistakes, Severity};
 pub use pipeline::{
     BatchLimits, Dimension, EventRules, OnError, OnExpire, Output, Pipeline, SourceTable, load_pipeline, parse_pipeline,

@@ -8,10 +8,9 @@ use arrow::datatypes::DataType;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::emission::{self, EmissionRules};
 use super::mistakes::Mistakes;
-use super::raw_pipeline::{
-    EmissionType, RawBatch, RawDimension, RawEmission, RawEvents, RawOutput, RawPipeline, RawSource,
-};
+use super::raw_pipeline::{RawBatch, RawDimension, RawEvents, RawOutput, RawPipeline, RawSource};
 use super::settings::{WORD_LETTERS_MAX, check_word, word_mistake};
 use super::source_file::SourceFile;
 use super::types::type_name;
@@ -41,6 +40,8 @@ pub struct Pipeline {
     pub sources: BTreeMap<String, SourceTable>,
     /// Where results go.
     pub output: Output,
+    /// When results come out.
+    pub emission: EmissionRules,
     /// Time in event tables.
     pub events: EventRules,
     /// The dimension tables.
@@ -189,7 +190,7 @@ fn check(raw: RawPipeline, mistakes: &mut Mistakes) -> Pipeline {
         let help = Some("leave it out".to_string());
         mistakes.at(&["copartitioned"], "`copartitioned: true` comes with a later version", help);
     }
-    check_emission(&raw.emission.unwrap_or_default(), mistakes);
+    let emission = emission::read(raw.emission.unwrap_or_default(), mistakes);
     let sources = check_sources(raw.sources.unwrap_or_default(), mistakes);
     let output = check_output(raw.output.unwrap_or_default(), &sources, mistakes);
     let tables = raw.state.unwrap_or_default();
@@ -203,6 +204,7 @@ fn check(raw: RawPipeline, mistakes: &mut Mistakes) -> Pipeline {
         query: raw.query.unwrap_or_default(),
         sources,
         output,
+        emission,
         events,
         dimensions,
         batch: check_batch(raw.batch.unwrap_or_default(), mistakes),
@@ -210,23 +212,6 @@ fn check(raw: RawPipeline, mistakes: &mut Mistakes) -> Pipeline {
         max_record_bytes: record_bytes as usize,
         file: mistakes.source().clone(),
         warnings: Mistakes::new(mistakes.source().clone()),
-    }
-}
-
-fn check_emission(raw: &RawEmission, mistakes: &mut Mistakes) {
-    // Under a `type` that is a mistake itself the others are not worth a second one.
-    let smart_only =
-        raw.kind == Some(EmissionType::Immediate) || mistakes.source().node(&["emission", "type"]).is_none();
-    for (key, there) in [
-        ("require", raw.require.is_some()),
-        ("max_wait", raw.max_wait.is_some()),
-        ("on_expire", raw.on_expire.is_some()),
-    ] {
-        if smart_only && there {
-            let help = "leave it out: results come out when they are formed".to_string();
-            let message = format!("`{key}` belongs to `type: smart`, which comes with a later version");
-            mistakes.at_key(&["emission", key], message, Some(help));
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::pipeline::OnError;
+use super::pipeline::{OnError, OnExpire};
 use super::quantity::{Duration, Size};
 use super::raw_settings::Present;
 use super::schema;
@@ -107,11 +107,12 @@ pub(super) struct RawEmission {
     #[serde(rename = "type")]
     pub kind: Option<EmissionType>,
     /// Output columns that may not be NULL.
-    pub require: Option<Present>,
-    /// How long a result waits for them.
-    pub max_wait: Option<Present>,
-    /// What becomes of it then.
-    pub on_expire: Option<Present>,
+    #[schemars(with = "Option<Vec<String>>")]
+    pub require: Option<Vec<Option<String>>>,
+    /// How long a result waits for them. Default: the driving table's ttl.
+    pub max_wait: Option<Duration>,
+    /// What becomes of it then. Default: drop.
+    pub on_expire: Option<OnExpire>,
 }
 
 /// When results come out.
@@ -121,7 +122,6 @@ pub(super) enum EmissionType {
     /// When they are formed.
     Immediate,
     /// When they are complete.
-    #[schemars(extend("x-later" = "comes with a later version, and with it require, max_wait and on_expire"))]
     Smart,
 }
 

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::types::{list_of, struct_of, timestamp};
 use super::{
-    AutoOffsetReset, BatchLimits, Compression, Dimension, LogLevel, Mistakes, OnError, Pipeline, Settings, Severity,
-    compare, load_pipeline, load_settings, parse_pipeline, parse_settings,
+    AutoOffsetReset, BatchLimits, Compression, Dimension, EmissionRules, LogLevel, Mistakes, OnError, OnExpire,
+    Pipeline, Settings, Severity, compare, load_pipeline, load_settings, parse_pipeline, parse_settings,
 };
 
 const BROKEN: &str = "testdata/config/broken";
@@ -322,4 +322,17 @@ proptest! {
         }
         load_anything(&letters.into_iter().collect::<String>());
     }
+}
+
+#[test]
+fn emission_means_what_it_says() {
+    assert_eq!(good_pipeline("minimal-pipeline.yaml").emission, EmissionRules::Immediate);
+    let smart = |max_wait_ms, on_expire| EmissionRules::Smart {
+        require: vec!["name".to_string(), "amount".to_string()],
+        max_wait_ms,
+        on_expire,
+    };
+    assert_eq!(good_pipeline("smart-pipeline.yaml").emission, smart(Some(600_000), OnExpire::DeadLetter));
+    let defaults = "name: p\nquery: SELECT 1\noutput: {topic: o}\nemission: {type: smart, require: [name, amount]}\n";
+    assert_eq!(pipeline(defaults).expect("a pipeline").emission, smart(None, OnExpire::Drop));
 }

@@ -1,36 +1,37 @@
-//! The second stage: dimension rows into state, driving rows through the joins, result rows to bytes.
+//! The second stage: dimension rows into state, event rows through the joins, result rows to bytes.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt32Array, new_empty_array};
-use arrow::compute::{concat, take};
-
 use super::decode::{DecodedCut, DecodedTable};
+use super::delivery::{Delivery, HandOver};
+use super::dimensions::{Changes, Dimensions};
+use super::events::{Events, NewRows};
 use super::reject::Rejection;
-use super::stream_time::StreamTime;
-use crate::batch::{DeadLetter, Outcome, Report, Stage};
+use super::stream_time::StreamTimes;
+use crate::batch::{DeadLetter, Outcome, RawBatch, Stage, TableId};
 use crate::clock::{Clock, Stopwatch};
-use crate::config::Pipeline;
+use crate::config::{OnError, Pipeline};
+use crate::emit::{Arrived, Emitter, Moment};
 use crate::encode::{Encoder, row_json};
 use crate::error::Result;
-use crate::join::Joiner;
-use crate::plan::{Column, Dimension, Identity, Plan, Role};
-use crate::state::{DimensionSpec, DimensionTable, Tombstones, Upserts};
+use crate::join::{Counts, Failure, Origin, Output, State};
+use crate::plan::Plan;
 
-/// Rows that are encoded into one arena, which must stay below 4 GiB however many matches a key has.
-const ENCODED_ROWS_MAX: usize = 1 << 16;
+/// Rows that are forgotten in a batch, beyond a few times as many as it has.
+const FORGOTTEN_ROWS: usize = 4096;
 
 /// Joins decoded cuts.
 pub struct JoinStage {
     plan: Arc<Plan>,
     rejection: Rejection,
     clock: Clock,
-    dimensions: Vec<DimensionTable>,
-    /// What names the rows of each dimension, once a record was seen.
-    identities: Vec<Option<Identity>>,
-    joiner: Joiner,
+    dimensions: Dimensions,
+    events: Events,
+    times: StreamTimes,
+    emitter: Emitter,
     encoder: Encoder,
-    stream_time: StreamTime,
+    /// Rows' times are never beyond this, whatever the wall clock says.
+    trusts_times: bool,
 }
 
 impl JoinStage {
@@ -38,19 +39,23 @@ impl JoinStage {
     pub fn new(plan: Arc<Plan>, pipeline: &Pipeline, clock: Clock) -> Self {
         let outputs: Vec<_> =
             plan.outputs.iter().map(|output| (output.name.clone(), output.data_type.clone())).collect();
-        let dimensions: Vec<_> = plan.dimensions.iter().map(|dimension| empty(&plan, dimension, None)).collect();
-        let ttl_ms = plan.tables[0].ttl_ms.unwrap_or(i64::MAX);
-        let lateness_ms = pipeline.events.lateness_ms.unwrap_or(ttl_ms.min(60_000));
+        let lateness_ms = plan.events.iter().map(|event| event.lateness_ms);
         Self {
             rejection: Rejection { on_error: pipeline.on_error },
             clock,
-            identities: vec![None; dimensions.len()],
-            dimensions,
-            joiner: Joiner::default(),
+            dimensions: Dimensions::new(&plan),
+            events: Events::new(&plan),
+            times: StreamTimes::new(lateness_ms, pipeline.events.idle_timeout_ms),
+            emitter: Emitter::new(&plan),
             encoder: Encoder::new(&outputs, plan.key),
-            stream_time: StreamTime::new(lateness_ms, pipeline.events.idle_timeout_ms),
+            trusts_times: false,
             plan,
         }
+    }
+
+    /// From now on the wall clock counts as after every row: stream time is what rows say (for files).
+    pub fn trust_times(&mut self) {
+        self.trusts_times = true;
     }
 
     /// Processes a cut, in its order. What comes out is handed over in pieces of bounded size; the positions come with the
@@ -58,213 +63,256 @@ impl JoinStage {
     ///
     /// # Errors
     /// When a row fails under `on_error: fail`, or when `hand_over` fails.
-    pub fn process(&mut self, cut: DecodedCut, hand_over: &mut dyn FnMut(Outcome) -> Result<()>) -> Result<()> {
-        let mut outcome = Outcome {
-            records: Vec::new(),
-            dead_letters: cut.dead_letters,
-            positions: cut.positions,
-            report: cut.report,
-        };
-        outcome.report.lookups = vec![(0, 0); self.plan.lookups.len()];
+    pub fn process(&mut self, cut: DecodedCut, hand_over: HandOver<'_>) -> Result<()> {
+        let DecodedCut { batches, dead_letters, positions, partitions, at_end, stream_time_ms, report } = cut;
+        let outcome = Outcome { dead_letters, positions, report, ..Outcome::default() };
         let now_ms = self.clock.now_ms();
-        let mut state_changed = false;
-        for table in cut.batches {
-            match self.plan.tables[table.rows.table.index()].role {
-                Role::Dimension => {
-                    let watch = Stopwatch::start();
-                    self.apply(table, &mut outcome)?;
-                    outcome.report.durations.apply += watch.elapsed();
-                    state_changed = true;
-                }
-                Role::Event => self.drive(table, now_ms, &mut outcome)?,
+        let wall_ms = if self.trusts_times { i64::MAX } else { now_ms };
+        // The encoder is taken out while results go through it.
+        let mut encoder = std::mem::replace(&mut self.encoder, Encoder::new(&[], None));
+        let mut delivery = Delivery::new(outcome, &mut encoder, hand_over);
+        let mut counts = Counts::new(self.plan.lookups.len());
+        delivery.outcome.report.late = vec![0; self.plan.tables.len()];
+        self.times.tell(&partitions, wall_ms);
+        let mut rows = 0;
+        let mut result = Ok(());
+        for table in batches {
+            rows += table.rows.rows;
+            result = match table.rows.table.index().checked_sub(self.plan.events.len()) {
+                Some(place) => self.dimension(place, table, now_ms, &mut counts, &mut delivery),
+                None => self.event(table, (now_ms, wall_ms), &mut counts, &mut delivery),
+            };
+            if result.is_err() {
+                break;
             }
         }
-        if state_changed {
-            let size = |table: &DimensionTable| (table.rows() as u64, table.memory_bytes() as u64);
-            let events = self.plan.events.iter().map(|_| (0, 0));
-            outcome.report.state = events.chain(self.dimensions.iter().map(size)).collect();
-        }
-        hand_over(outcome)
-    }
-
-    fn apply(&mut self, table: DecodedTable, outcome: &mut Outcome) -> Result<()> {
-        let place = table.rows.table.index() - 1;
-        let dimension = &self.plan.dimensions[place];
-        if self.identities[place] != table.identity {
-            self.dimensions[place] = empty(&self.plan, dimension, table.identity.as_ref());
-            self.identities[place] = table.identity.clone();
-        }
-        let DecodedTable { raw, rows, .. } = table;
-        let (columns, records) = self.stored(place, &raw, rows.columns, rows.records, outcome)?;
-        let of = |records: &[u32]| -> (Vec<i32>, Vec<i64>) {
-            let each = records.iter().map(|&record| record as usize);
-            each.map(|record| (raw.partitions[record], raw.timestamps[record])).unzip()
-        };
-        let (partitions, timestamps) = of(&records);
-        let upserts =
-            Upserts { columns: &columns, records: &records, partitions: &partitions, timestamps: &timestamps };
-        let (partitions, timestamps) = of(&rows.tombstones);
-        let tombstones = Tombstones {
-            identity: &rows.tombstone_identity,
-            records: &rows.tombstones,
-            partitions: &partitions,
-            timestamps: &timestamps,
-        };
-        let applied = self.dimensions[place].apply(upserts, tombstones);
-        for &record in &applied.without_identity {
-            let of = (&raw, self.plan.tables[place + 1].topic.as_str());
-            let why = (Stage::Decode, "the record lacks the identity's key".to_string());
-            let into = (&mut outcome.dead_letters, &mut outcome.report);
-            self.rejection.reject(of, record as usize, None, why, into)?;
-        }
-        if applied.conflicts > 0 {
-            tracing::warn!(
-                dimension = self.plan.tables[place + 1].name,
-                rows = applied.conflicts,
-                "identities turn up in more than one partition: the later timestamp counts, and deletes can't be trusted"
-            );
-        }
-        Ok(())
-    }
-
-    /// The stored columns of dimension rows: the decoded ones, then the expressions that indexes need, then the
-    /// record's key if it names the rows. Rows for which an expression fails are rejected.
-    fn stored(
-        &self,
-        place: usize,
-        raw: &crate::batch::RawBatch,
-        mut columns: Vec<ArrayRef>,
-        mut records: Vec<u32>,
-        outcome: &mut Outcome,
-    ) -> Result<(Vec<ArrayRef>, Vec<u32>)> {
-        let dimension = &self.plan.dimensions[place];
-        let plain = self.plan.tables[place + 1].columns.len();
-        if dimension.computed.is_empty() {
-            return Ok((columns, records));
-        }
-        let compute = |columns: &[ArrayRef], rows: usize| -> std::result::Result<Vec<ArrayRef>, String> {
-            let inputs = |inputs: &[usize]| inputs.iter().map(|&input| Arc::clone(&columns[input])).collect();
-            dimension.computed.iter().map(|expression| expression.evaluate(inputs(expression.inputs()), rows)).collect()
-        };
-        if let Ok(computed) = compute(&columns, records.len()) {
-            return Ok((with_computed(columns, computed, plain), records));
-        }
-        // Whether an expression fails for a row may depend on its neighbours: AND looks at the right side only if it has to.
-        let mut good = Vec::new();
-        let mut pieces: Vec<Vec<ArrayRef>> = vec![Vec::new(); dimension.computed.len()];
-        for (row, &record) in records.iter().enumerate() {
-            let one: Vec<_> = columns.iter().map(|column| column.slice(row, 1)).collect();
-            match compute(&one, 1) {
-                Ok(computed) => {
-                    good.push(row as u32);
-                    pieces.iter_mut().zip(computed).for_each(|(pieces, piece)| pieces.push(piece));
-                }
-                Err(error) => {
-                    let of = (raw, self.plan.tables[place + 1].topic.as_str());
-                    let into = (&mut outcome.dead_letters, &mut outcome.report);
-                    self.rejection.reject(of, record as usize, None, (Stage::Sql, error), into)?;
-                }
-            }
-        }
-        let indices = UInt32Array::from(good.clone());
-        columns = columns.iter().map(|column| taken(column, &indices)).collect();
-        records = good.iter().map(|&row| records[row as usize]).collect();
-        let computed = pieces.iter().zip(&dimension.computed).map(|(pieces, expression)| {
-            let pieces: Vec<_> = pieces.iter().map(AsRef::as_ref).collect();
-            match pieces[..] {
-                [] => new_empty_array(expression.data_type()),
-                _ => concat(&pieces).expect("BUG: pieces of one computed column differ in type"),
-            }
+        let has_rows = rows > 0;
+        result = result.and_then(|()| {
+            self.times.settle(wall_ms, stream_time_ms);
+            self.expire(at_end, now_ms, &mut counts, &mut delivery)
         });
-        let computed = computed.collect();
-        Ok((with_computed(columns, computed, plain), records))
+        let forgotten = self.events.forget(&self.times, 4 * rows + FORGOTTEN_ROWS);
+        self.report(counts, forgotten, has_rows, &mut delivery);
+        let finished = result.and_then(|()| delivery.finish());
+        self.encoder = encoder;
+        finished
     }
 
-    fn drive(&mut self, table: DecodedTable, now_ms: i64, outcome: &mut Outcome) -> Result<()> {
-        let DecodedTable { raw, rows, .. } = table;
-        let report = &mut outcome.report;
-        let times = rows
-            .records
-            .iter()
-            .zip(&rows.times)
-            .map(|(&record, &time_ms)| (raw.partitions[record as usize], time_ms, raw.timestamps[record as usize]));
-        report.late = vec![0; self.plan.tables.len()];
-        report.late[0] += self.stream_time.advance(times, now_ms);
-        let now_ns = now_ms.saturating_mul(1_000_000);
-        let results = self.joiner.run(&self.plan, &self.dimensions, &rows.columns, rows.rows, now_ns);
-        for (total, found) in report.lookups.iter_mut().zip(&results.lookups) {
-            total.0 += found.probed as u64;
-            total.1 += found.hit as u64;
+    /// Applies a dimension's records; those that something waits for wake it, each at its place (SEMANTICS 2.4).
+    fn dimension(
+        &mut self,
+        place: usize,
+        table: DecodedTable,
+        now_ms: i64,
+        counts: &mut Counts,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<()> {
+        let watch = Stopwatch::start();
+        let (raw, changes) = self.dimensions.changes(place, table);
+        let name = self.plan.dimensions[place].table;
+        for (record, error) in &changes.rejected {
+            self.reject(&raw, name, *record, None, (Stage::Sql, error.clone()), delivery)?;
         }
-        report.joined.0 += results.joined.0 as u64;
-        report.joined.1 += results.joined.1 as u64;
-        report.durations.lookup += results.timings.lookup;
-        report.durations.sql += results.timings.sql;
-        report.emitted += results.driving_rows.len() as u64;
-        let into: (&mut Vec<DeadLetter>, &mut Report) = (&mut outcome.dead_letters, report);
-        self.reject_failures(&raw, &rows.records, &results.failures, into)?;
-        if !results.driving_rows.is_empty() {
-            let watch = Stopwatch::start();
-            let of_record = |&row: &u32| raw.timestamps[rows.records[row as usize] as usize];
-            let timestamps: Vec<i64> = results.driving_rows.iter().map(of_record).collect();
-            let columns = results.columns();
-            for (number, timestamps) in timestamps.chunks(ENCODED_ROWS_MAX).enumerate() {
-                let slice = |column: &ArrayRef| column.slice(number * ENCODED_ROWS_MAX, timestamps.len());
-                let columns: Vec<_> = columns.iter().map(slice).collect();
-                outcome.records.push(self.encoder.encode(&columns, timestamps.to_vec()));
+        let waking = self.emitter.woken_by(&self.plan, self.state(), place, &changes.columns);
+        let mut first = 0;
+        let table = &self.dimensions.tables[place];
+        for end in super::segments::ends(&self.plan, place, table, &changes, &waking) {
+            let applied = self.dimensions.apply(place, &raw, &changes, (first, end));
+            for &record in &applied.without_identity {
+                let why = (Stage::Decode, "the record lacks the identity's key".to_string());
+                self.reject(&raw, name, record, None, why, delivery)?;
             }
-            outcome.report.durations.encode += watch.elapsed();
+            if applied.conflicts > 0 {
+                tracing::warn!(
+                    dimension = self.plan.tables[name.index()].name,
+                    rows = applied.conflicts,
+                    "identities turn up in more than one partition: the later timestamp counts, and deletes can't be \
+                     trusted"
+                );
+            }
+            if !waking.is_empty() {
+                self.wake(place, &changes, (first, end), now_ms, counts, delivery)?;
+            }
+            first = end;
+        }
+        delivery.outcome.report.durations.apply += watch.elapsed();
+        Ok(())
+    }
+
+    /// Forms again what waits for the rows of the records `first..end`.
+    fn wake(
+        &mut self,
+        place: usize,
+        changes: &Changes,
+        (first, end): (u32, u32),
+        now_ms: i64,
+        counts: &mut Counts,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<()> {
+        let start = changes.records.partition_point(|record| *record < first);
+        let count = changes.records.partition_point(|record| *record < end) - start;
+        let rows: Vec<_> = changes.columns.iter().map(|column| column.slice(start, count)).collect();
+        let arrived = Arrived { dimension: place, rows: &rows };
+        let failures = self.emit(now_ms, delivery, |emitter, moment, output| {
+            emitter.wake(moment, arrived, counts, output);
+        });
+        self.reject_failures(None, failures, delivery)
+    }
+
+    /// Joins the rows of an event table and remembers them. Where something waits that expires meanwhile, it does so at its
+    /// place among the rows.
+    fn event(
+        &mut self,
+        table: DecodedTable,
+        (now_ms, wall_ms): (i64, i64),
+        counts: &mut Counts,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<()> {
+        let event = table.rows.table.index();
+        let rows = self.events.rows(event, table);
+        for (record, error) in &rows.failed {
+            self.reject(&rows.raw, TableId(event as u32), *record, None, (Stage::Sql, error.clone()), delivery)?;
+        }
+        let mut first = 0;
+        while first < rows.len() {
+            let until_ms = self.expiry_within(&rows, first);
+            let taken = self.times.advance(event, rows.ticks(first), wall_ms, until_ms);
+            delivery.outcome.report.late[event] += taken.late;
+            let end = first + taken.rows;
+            self.events.append(&rows, first, end);
+            let start = rows.start(self.plan.events.len(), first, end);
+            let is_multiple = self.plan.events.len() > 1;
+            let ask_driving = !is_multiple || event != 0 || rows.is_unsure;
+            let failures = self.emit(now_ms, delivery, |emitter, moment, output| {
+                emitter.start(moment, &start, ask_driving, counts, output);
+            });
+            let records = &rows.records[first..end];
+            self.reject_failures(Some((event, &rows.raw, records)), failures, delivery)?;
+            if end < rows.len() {
+                self.times.settle(wall_ms, None);
+                self.expire(false, now_ms, counts, delivery)?;
+            }
+            first = end;
         }
         Ok(())
     }
 
+    /// The stream time of the table of `rows` at which something expires, if that could be before they are all joined and
+    /// its place among them matters.
+    fn expiry_within(&self, rows: &NewRows, first: usize) -> Option<i64> {
+        let deadline_ms = self.emitter.next_deadline_ms(rows.event, rows.least_time_ms(first))?;
+        let others_ms = self.times.least_ms(Some(rows.event))?;
+        (others_ms >= deadline_ms).then_some(deadline_ms)
+    }
+
+    fn expire(
+        &mut self,
+        at_end: bool,
+        now_ms: i64,
+        counts: &mut Counts,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<()> {
+        let stream_time_ms = self.times.least_ms(None);
+        let failures = self.emit(now_ms, delivery, |emitter, moment, output| {
+            emitter.expire(moment, stream_time_ms, at_end, counts, output);
+        });
+        self.reject_failures(None, failures, delivery)
+    }
+
+    fn state(&self) -> State<'_> {
+        State { events: &self.events.tables, dimensions: &self.dimensions.tables }
+    }
+
+    /// Lets the emitter work; result rows go to `delivery`, what fails comes back.
+    fn emit(
+        &mut self,
+        now_ms: i64,
+        delivery: &mut Delivery<'_>,
+        work: impl FnOnce(&mut Emitter, Moment<'_>, &mut Output<'_>),
+    ) -> Vec<Failure> {
+        let state = State { events: &self.events.tables, dimensions: &self.dimensions.tables };
+        let moment = Moment { plan: &self.plan, state, now_ms };
+        let take = &mut |rows| delivery.results(&rows);
+        let mut output = Output { take, failures: Vec::new() };
+        work(&mut self.emitter, moment, &mut output);
+        output.failures
+    }
+
+    fn reject(
+        &self,
+        raw: &RawBatch,
+        table: TableId,
+        record: u32,
+        value: Option<Vec<u8>>,
+        why: (Stage, String),
+        delivery: &mut Delivery<'_>,
+    ) -> Result<()> {
+        let of = (raw, self.plan.tables[table.index()].topic.as_str());
+        let mut letters = Vec::new();
+        self.rejection.reject(of, record as usize, value, why, (&mut letters, &mut delivery.outcome.report))?;
+        letters.into_iter().for_each(|letter| delivery.letter(letter));
+        Ok(())
+    }
+
+    /// Rows that failed; `new`: the event table of the rows that the walk started from, their records, and which of these
+    /// each row is.
     fn reject_failures(
         &self,
-        raw: &crate::batch::RawBatch,
-        records: &[u32],
-        failures: &[crate::join::Failure],
-        (letters, report): (&mut Vec<DeadLetter>, &mut Report),
+        new: Option<(usize, &RawBatch, &[u32])>,
+        failures: Vec<Failure>,
+        delivery: &mut Delivery<'_>,
     ) -> Result<()> {
-        let topic = self.plan.tables[0].topic.as_str();
-        for failure in failures {
-            let record = records[failure.driving_row as usize] as usize;
-            let why = (Stage::Sql, failure.error.clone());
-            self.rejection.reject(
-                (raw, topic),
-                record,
-                Some(row_json(&failure.row, 0)),
-                why,
-                (&mut *letters, &mut *report),
-            )?;
+        for Failure { stage, origin, row, error } in failures {
+            let value = row_json(&row, 0);
+            // That their time is over is no mistake of theirs: `on_expire` has decided.
+            let rejection = match stage {
+                Stage::Expire => Rejection { on_error: OnError::DeadLetter },
+                _ => self.rejection,
+            };
+            let mut letters = Vec::new();
+            let into = (&mut letters, &mut delivery.outcome.report);
+            match (origin, new) {
+                (Origin::Start(row), Some((event, raw, records))) => {
+                    let of = (raw, self.plan.tables[event].topic.as_str());
+                    rejection.reject(of, records[row as usize] as usize, Some(value), (stage, error), into)?;
+                }
+                (Origin::Earlier { partition, offset, timestamp }, _) => {
+                    let letter = DeadLetter {
+                        key: None,
+                        value: Some(value),
+                        headers: Vec::new(),
+                        topic: self.plan.tables[0].topic.clone(),
+                        partition,
+                        offset,
+                        timestamp,
+                        stage,
+                        error,
+                    };
+                    rejection.reject_letter(letter, into)?;
+                }
+                (Origin::Start(_), None) => unreachable!("BUG: what is formed again knows its driving record"),
+            }
+            letters.into_iter().for_each(|letter| delivery.letter(letter));
         }
         Ok(())
     }
-}
 
-/// Computed columns stand behind the plain ones, and before the record's key.
-fn with_computed(mut columns: Vec<ArrayRef>, computed: Vec<ArrayRef>, plain: usize) -> Vec<ArrayRef> {
-    let key = columns.split_off(plain.min(columns.len()));
-    columns.extend(computed);
-    columns.extend(key);
-    columns
-}
-
-fn taken(column: &ArrayRef, rows: &UInt32Array) -> ArrayRef {
-    take(column.as_ref(), rows, None).expect("BUG: rows to take lie within the column")
-}
-
-fn empty(plan: &Plan, dimension: &Dimension, identity: Option<&Identity>) -> DimensionTable {
-    let table = &plan.tables[dimension.table.index()];
-    let mut columns: Vec<_> = table.columns.iter().map(Column::data_type).collect();
-    columns.extend(dimension.computed.iter().map(|expression| expression.data_type().clone()));
-    let identity = match identity {
-        Some(Identity::Columns(columns)) => columns.clone(),
-        Some(Identity::RecordKey(_)) => {
-            columns.push(Column::Identity.data_type());
-            vec![columns.len() - 1]
+    fn report(&mut self, counts: Counts, forgotten: Vec<u64>, has_rows: bool, delivery: &mut Delivery<'_>) {
+        let report = &mut delivery.outcome.report;
+        report.lookups = counts.lookups.iter().map(|found| (found.probed as u64, found.hit as u64)).collect();
+        report.joined = (counts.joined.0 as u64, counts.joined.1 as u64);
+        report.durations.lookup += counts.lookup;
+        // Encoding is done where SELECT hands its rows over, and has its own figure.
+        report.durations.sql += counts.sql.saturating_sub(report.durations.encode);
+        report.parked = self.emitter.take_counts();
+        if has_rows || forgotten.iter().any(|rows| *rows > 0) {
+            let mut events: Vec<_> =
+                self.events.tables.iter().map(|table| table.stored()).map(|table| (table.rows(), table.memory_bytes())).collect();
+            events.resize(self.plan.events.len(), (0, 0));
+            let dimensions = self.dimensions.tables.iter().map(|table| (table.rows(), table.memory_bytes()));
+            let sizes = events.into_iter().chain(dimensions);
+            report.state = sizes.map(|(rows, bytes)| (rows as u64, bytes as u64)).collect();
         }
-        // No record was seen yet: the table is empty, and made anew with the first.
-        None => vec![0],
-    };
-    DimensionTable::new(DimensionSpec { columns, identity, indexes: dimension.indexes.clone() })
+        report.forgotten = forgotten;
+    }
 }

@@ -24,12 +24,32 @@ impl Rejection {
         (stage, error): (Stage, String),
         into: (&mut Vec<DeadLetter>, &mut Report),
     ) -> Result<()> {
+        let headers = raw.headers.binary_search_by_key(&(record as u32), |(record, _)| *record);
+        let letter = DeadLetter {
+            key: raw.keys.get(record).map(<[u8]>::to_vec),
+            value: value.or_else(|| raw.values.get(record).map(<[u8]>::to_vec)),
+            headers: headers.map(|place| raw.headers[place].1.clone()).unwrap_or_default(),
+            topic: topic.to_string(),
+            partition: raw.partitions[record],
+            offset: raw.offsets[record],
+            timestamp: raw.timestamps[record],
+            stage,
+            error,
+        };
+        self.reject_letter(letter, into)
+    }
+
+    /// Something was rejected, and this is its dead letter.
+    ///
+    /// # Errors
+    /// Under `on_error: fail`, naming the record.
+    pub fn reject_letter(self, letter: DeadLetter, into: (&mut Vec<DeadLetter>, &mut Report)) -> Result<()> {
         let (letters, report) = into;
-        match report.rejected.iter_mut().find(|(of, _)| *of == stage) {
+        let DeadLetter { topic, partition, offset, stage, error, .. } = &letter;
+        match report.rejected.iter_mut().find(|(of, _)| of == stage) {
             Some((_, count)) => *count += 1,
-            None => report.rejected.push((stage, 1)),
+            None => report.rejected.push((*stage, 1)),
         }
-        let (partition, offset) = (raw.partitions[record], raw.offsets[record]);
         report.first_rejection.get_or_insert_with(|| {
             format!("topic {topic}, partition {partition}, offset {offset}: {}: {error}", stage.name())
         });
@@ -41,18 +61,7 @@ impl Rejection {
                 stage.name()
             ))),
             OnError::DeadLetter => {
-                let headers = raw.headers.binary_search_by_key(&(record as u32), |(record, _)| *record);
-                letters.push(DeadLetter {
-                    key: raw.keys.get(record).map(<[u8]>::to_vec),
-                    value: value.or_else(|| raw.values.get(record).map(<[u8]>::to_vec)),
-                    headers: headers.map(|place| raw.headers[place].1.clone()).unwrap_or_default(),
-                    topic: topic.to_string(),
-                    partition,
-                    offset,
-                    timestamp: raw.timestamps[record],
-                    stage,
-                    error,
-                });
+                letters.push(letter);
                 Ok(())
             }
         }

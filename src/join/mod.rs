@@ -1,9 +1,20 @@
-//! Events with dimensions: look-ups in the order of the query, then WHERE and SELECT on what they gave.
+//! Events with events, then with dimensions: a walk over base tables from the rows that are new, in bounded pieces, and WHERE
+//! and SELECT on what it finds.
 
+mod exists;
 mod joined;
-mod lookup;
+mod probe;
 mod project;
-mod run;
+mod results;
+mod start;
+mod steps;
 mod unnest;
+mod walker;
 
-pub use run::{Failure, Joiner, LookupCount, Results, Timings};
+pub use joined::Joined;
+pub use probe::verdicts as ask;
+pub use project::{expired, project};
+pub use results::{Counts, Failure, LookupCount, Origin, Output, ResultRows};
+pub use start::{Given, Hidden, Start, State};
+pub use steps::{Step, Steps};
+pub use walker::{PIECE_ROWS, Sink, Walker};

@@ -1,55 +1,85 @@
 //! WHERE, UNNEST and SELECT on joined rows; rows for which they fail are found by halving.
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::Int32Type;
 
 use super::joined::Joined;
-use super::run::{Failure, Results};
+use super::results::{Failure, Origin, Output, ResultRows};
+use super::start::Hidden;
 use super::unnest::unnest;
+use crate::batch::Stage;
 use crate::expression::Expression;
-use crate::plan::{ColumnSource, Part, Plan};
+use crate::plan::{ColumnSource, Part};
 
-/// Adds the result rows of `joined` to `results`; a row that fails becomes a failure, alone (SEMANTICS 5.2).
+/// Gives the result rows of `joined` to `output`; a row that fails becomes a failure, alone (SEMANTICS 5.2).
 /// `conditions`: what is asked before SELECT.
-pub(super) fn project(mut joined: Joined<'_>, plan: &Plan, conditions: &[&Expression], results: &mut Results) {
+pub fn project(mut joined: Joined<'_>, conditions: &[&Expression], output: &mut Output<'_>) {
     if joined.rows() == 0 {
         return;
     }
     let whole = joined.clone();
-    match outputs(&mut joined, plan, conditions) {
-        Ok(columns) => results.push(columns, joined.driving_rows()),
-        Err(error) if whole.rows() == 1 => results.failures.push(failure(whole, plan, error)),
-        Err(_) => {
-            let rows = whole.rows() as u32;
-            for half in [0..rows / 2, rows / 2..rows] {
-                let mut part = whole.clone();
-                part.pick(&half.collect::<Vec<_>>());
-                project(part, plan, conditions, results);
-            }
-        }
+    match outputs(&mut joined, conditions) {
+        Ok(_) if joined.rows() == 0 => {}
+        Ok(columns) => (output.take)(ResultRows { columns, timestamps: joined.hidden_i64(0, Hidden::Timestamp) }),
+        Err(error) if whole.rows() == 1 => output.failures.push(failure(whole, error)),
+        Err(_) => whole.halves().into_iter().for_each(|half| project(half, conditions, output)),
     }
 }
 
-fn outputs(joined: &mut Joined<'_>, plan: &Plan, conditions: &[&Expression]) -> Result<Vec<ArrayRef>, String> {
+fn outputs(joined: &mut Joined<'_>, conditions: &[&Expression]) -> Result<Vec<ArrayRef>, String> {
     for condition in conditions {
         let mask = joined.evaluate_condition(condition)?;
         joined.keep(&mask);
     }
-    unnest(joined, plan)?;
+    unnest(joined)?;
+    let plan = joined.plan();
     plan.outputs.iter().map(|output| joined.evaluate(&output.expression)).collect()
 }
 
+/// Result rows of combinations whose time is over, each as a failure (SEMANTICS 3.3); `error` says what they lack.
+pub fn expired(mut joined: Joined<'_>, error: &str, failures: &mut Vec<Failure>) {
+    if joined.rows() == 0 {
+        return;
+    }
+    let whole = joined.clone();
+    match outputs(&mut joined, &[]) {
+        Ok(columns) => {
+            for row in 0..joined.rows() {
+                let names = joined.plan().outputs.iter().map(|output| output.name.clone());
+                let cells = names.zip(columns.iter().map(|column| column.slice(row, 1))).collect();
+                let (origin, error) = (origin(&joined.range(row, row + 1)), error.to_string());
+                failures.push(Failure { stage: Stage::Expire, origin, row: cells, error });
+            }
+        }
+        Err(error) if whole.rows() == 1 => failures.push(failure(whole, error)),
+        Err(_) => whole.halves().into_iter().for_each(|half| expired(half, error, failures)),
+    }
+}
+
 /// The one row of `joined`, as far as it is joined and its columns can be had.
-pub(super) fn failure(mut joined: Joined<'_>, plan: &Plan, error: String) -> Failure {
+pub(super) fn failure(mut joined: Joined<'_>, error: String) -> Failure {
+    let plan = joined.plan();
     let mut columns = Vec::new();
     for (number, source) in plan.columns.iter().enumerate() {
         let is_there = match source {
-            ColumnSource::Stored { part: Part::Event(_), .. } => true,
-            ColumnSource::Stored { part: Part::Lookup(lookup), .. } => joined.has_looked_up(*lookup),
+            ColumnSource::Stored { part, .. } => joined.has(*part),
             _ => false,
         };
         if is_there && let Ok(column) = joined.column(number) {
             columns.push((plan.names[number].clone(), column));
         }
     }
-    Failure { driving_row: joined.driving_row(0), row: columns, error }
+    Failure { stage: Stage::Sql, origin: origin(&joined), row: columns, error }
+}
+
+/// The record to which the one row of `joined` goes back.
+fn origin(joined: &Joined<'_>) -> Origin {
+    if joined.new_event() == Some(0) || !joined.has(Part::Event(0)) {
+        return Origin::Start(joined.start_row(0));
+    }
+    Origin::Earlier {
+        partition: joined.hidden(0, Hidden::Partition).as_primitive::<Int32Type>().value(0),
+        offset: joined.hidden_i64(0, Hidden::Offset)[0],
+        timestamp: joined.hidden_i64(0, Hidden::Timestamp)[0],
+    }
 }

@@ -5,13 +5,14 @@ use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field};
 
 use super::joined::Joined;
-use crate::plan::{ColumnSource, Plan};
+use crate::plan::ColumnSource;
 
 /// Makes one row an element of the lists that the query unnests; a row whose lists are all NULL or empty goes.
 ///
 /// # Errors
 /// When the expression that gives a list fails for any row.
-pub(super) fn unnest(joined: &mut Joined<'_>, plan: &Plan) -> Result<(), String> {
+pub(super) fn unnest(joined: &mut Joined<'_>) -> Result<(), String> {
+    let plan = joined.plan();
     let mut lists = Vec::new();
     for (number, source) in plan.columns.iter().enumerate() {
         if let ColumnSource::Unnest(expression) = source {

@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column as DfColumn, DFSchema};
 use datafusion_expr::simplify::SimplifyContext;
-use datafusion_expr::{Cast, Expr, ExprSchemable, cast};
+use datafusion_expr::{Cast, Expr, ExprSchemable, Operator, binary_expr, cast};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion_sql::sqlparser::ast::{Expr as SqlExpr, Spanned};
@@ -135,7 +135,16 @@ pub fn plan_expr(
     let planned = planner
         .sql_to_expr(resolved, &scope.df_schema(), &mut PlannerContext::new())
         .and_then(|expr| rebase(expr, scope, base))
-        .and_then(|expr| coerce(expr, base));
+        .and_then(|expr| {
+            let is_condition = matches!(clause, Clause::On | Clause::Where);
+            if let Expr::BinaryExpr(binary) = &expr
+                && binary.op == Operator::Eq
+                && is_condition
+            {
+                refuse_text_as_number(&binary.left, &binary.right, base)?;
+            }
+            coerce(expr, base)
+        });
     planned.map_err(|error| {
         let place = Place::Query(tokens.whole(ast.span()));
         vec![Mistake { place, ..explained(&scope.humanize(&error.strip_backtrace())) }]
@@ -187,6 +196,30 @@ pub fn coerce(expr: Expr, base: &Base) -> datafusion_common::Result<Expr> {
     let simplified = simplifier.simplify(coerced)?;
     simplified.get_type(&schema)?;
     Ok(simplified)
+}
+
+/// `left = right`, for a join.
+pub fn equality(left: Expr, right: Expr, base: &Base) -> datafusion_common::Result<Expr> {
+    refuse_text_as_number(&left, &right, base)?;
+    coerce(binary_expr(left, Operator::Eq, right), base)
+}
+
+/// A text equals a number where they are spelled alike, which is hardly ever what a join of columns means: `1` is not
+/// `01`, nor `1.0`. What is to be compared must be said.
+fn refuse_text_as_number(left: &Expr, right: &Expr, base: &Base) -> datafusion_common::Result<()> {
+    if left.column_refs().is_empty() || right.column_refs().is_empty() {
+        return Ok(());
+    }
+    let schema = base.df_schema();
+    let (left, right) = (left.get_type(&schema)?, right.get_type(&schema)?);
+    let is_number = |data_type: &DataType| data_type.is_numeric() || *data_type == DataType::Boolean;
+    if left.is_string() && is_number(&right) || is_number(&left) && right.is_string() {
+        // In DataFusion's words, which are explained with the others.
+        return datafusion_common::plan_err!(
+            "Cannot infer common argument type for comparison operation {left} = {right}"
+        );
+    }
+    Ok(())
 }
 
 /// `expr` as a join key: strings as `Utf8View`, so that both sides hash alike.

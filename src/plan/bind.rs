@@ -12,6 +12,7 @@ use datafusion_sql::sqlparser::tokenizer::Span;
 
 use super::base::{Base, BaseSource, Instance, plan_expr};
 use super::catalog::Catalog;
+use super::membership::Membership;
 use super::mistake::{Mistake, Place};
 use super::parse::{conjuncts, plain_select, table_name};
 use super::resolve::Clause;
@@ -32,7 +33,7 @@ pub struct Bound {
     pub base: Base,
     /// The table of each occurrence, by `Instance`.
     pub instances: Vec<String>,
-    /// The joins, in order; join `n` brings instance `n + 1`.
+    /// The joins, in order; each brings an instance.
     pub joins: Vec<BoundJoin>,
     /// All conditions of WHERE, to be combined by AND.
     pub conditions: Vec<Expr>,
@@ -40,15 +41,48 @@ pub struct Bound {
     pub outputs: Vec<Output>,
 }
 
-/// A join with a dimension.
+/// A join with a table.
 #[derive(Debug)]
 pub struct BoundJoin {
-    /// LEFT, or INNER.
-    pub left: bool,
-    /// Equal pairs: (over tables before it, over the dimension).
+    /// The occurrence of the table.
+    pub instance: Instance,
+    /// What becomes of rows with and without matches.
+    pub kind: JoinKind,
+    /// Of an event table: the earlier event table that its keys are paired with.
+    pub parent: Option<Instance>,
+    /// Equal pairs: (over tables before it, over the new table).
     pub keys: Vec<(Expr, Expr)>,
     /// All further conditions, to be combined by AND.
     pub residual: Vec<Expr>,
+}
+
+/// What a join does with rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinKind {
+    /// A row a match.
+    Inner,
+    /// Likewise, or a row with NULL.
+    Left,
+    /// IN and EXISTS.
+    Semi,
+    /// NOT EXISTS, and NOT IN with a sub-select that looks at the row.
+    Anti,
+    /// NOT IN with another sub-select; its residual is the sub-select's WHERE.
+    NotIn,
+}
+
+impl Bound {
+    /// The joins with event tables.
+    pub fn event_joins(&self) -> impl Iterator<Item = &BoundJoin> {
+        self.joins.iter().filter(|join| join.parent.is_some())
+    }
+
+    /// The joins with dimensions; IN and EXISTS behind the others.
+    pub fn lookups(&self) -> impl Iterator<Item = &BoundJoin> {
+        let is_join = |join: &BoundJoin| matches!(join.kind, JoinKind::Inner | JoinKind::Left);
+        let of_dimensions = || self.joins.iter().filter(|join| join.parent.is_none());
+        of_dimensions().filter(move |join| is_join(join)).chain(of_dimensions().filter(move |join| !is_join(join)))
+    }
 }
 
 /// A column of a SELECT list.
@@ -89,7 +123,7 @@ pub struct Binder<'a> {
 }
 
 /// The CTEs in sight: a later one hides an earlier one of its name.
-type Ctes<'q> = Vec<(String, &'q Query)>;
+pub(super) type Ctes<'q> = Vec<(String, &'q Query)>;
 
 impl Binder<'_> {
     /// Binds the whole query; look into `mistakes` after it.
@@ -99,11 +133,11 @@ impl Binder<'_> {
         }
     }
 
-    fn mistake(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn mistake(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.mistakes.push(Mistake::in_query(span, message).help(help));
     }
 
-    fn expr(&mut self, ast: &SqlExpr, scope: &Scope, clause: Clause) -> Option<Expr> {
+    pub(super) fn expr(&mut self, ast: &SqlExpr, scope: &Scope, clause: Clause) -> Option<Expr> {
         match plan_expr(ast, scope, clause, &mut self.bound.base, self.catalog, self.tokens) {
             Ok(expr) => Some(expr),
             Err(mistakes) => {
@@ -122,13 +156,13 @@ impl Binder<'_> {
         for join in &from.joins {
             self.join(join, &mut scope, &ctes)?;
         }
-        self.filter(select, &scope);
+        self.filter(select, &scope, &ctes);
         let clause = if outermost { Clause::Select } else { Clause::SubSelect };
         let outputs = self.select_list(select, &scope, clause)?;
         Some((scope, outputs))
     }
 
-    fn with<'q>(&mut self, query: &'q Query, ctes: &Ctes<'q>) -> Ctes<'q> {
+    pub(super) fn with<'q>(&mut self, query: &'q Query, ctes: &Ctes<'q>) -> Ctes<'q> {
         let mut ctes = ctes.clone();
         if let Some(with) = &query.with {
             if with.recursive {
@@ -146,7 +180,10 @@ impl Binder<'_> {
         ctes
     }
 
-    fn only_from<'q>(&mut self, select: &'q Select) -> Option<&'q datafusion_sql::sqlparser::ast::TableWithJoins> {
+    pub(super) fn only_from<'q>(
+        &mut self,
+        select: &'q Select,
+    ) -> Option<&'q datafusion_sql::sqlparser::ast::TableWithJoins> {
         match &select.from[..] {
             [from] => Some(from),
             [] => {
@@ -194,6 +231,7 @@ impl Binder<'_> {
         let accepted = super::join_clause::accepted(join, self.tokens, &mut self.mistakes);
         let (right, residual) = self.joined(&join.relation, ctes)?;
         let instance = Instance(self.bound.instances.len() - 1);
+        self.refuse_self_join(instance, join.relation.span());
         let alias = right.columns.first().map(|column| column.relation.clone()).unwrap_or_default();
         if scope.has_relation(&alias) {
             let message = format!("there is already a table `{alias}` in this query");
@@ -205,13 +243,14 @@ impl Binder<'_> {
             scope.columns.extend(right.columns);
             return Some(());
         };
-        let mut bound = BoundJoin { left, keys: Vec::new(), residual };
+        let kind = if left { JoinKind::Left } else { JoinKind::Inner };
+        let mut bound = BoundJoin { instance, kind, parent: None, keys: Vec::new(), residual };
         match &constraint {
             super::join_clause::Constraint::On(condition) => {
                 scope.columns.extend(right.columns);
                 for conjunct in conjuncts(condition) {
                     if let Some(expr) = self.condition(conjunct, scope, Clause::On) {
-                        self.join_condition(expr, instance, &mut bound);
+                        self.join_condition(expr, self.tokens.whole(conjunct.span()), &mut bound);
                     }
                 }
             }
@@ -219,12 +258,14 @@ impl Binder<'_> {
                 super::join_clause::using(self, names, scope, right, &mut bound);
             }
         }
-        if bound.keys.is_empty() && self.mistakes.is_empty() {
+        let place = match &constraint {
+            super::join_clause::Constraint::On(condition) => self.tokens.whole(condition.span()),
+            super::join_clause::Constraint::Using(_) => join.span(),
+        };
+        if self.is_event(instance) {
+            self.choose_parent(&mut bound, &alias, place);
+        } else if bound.keys.is_empty() && self.mistakes.is_empty() {
             let message = format!("the join with `{alias}` has no equality between it and the tables before it");
-            let place = match &constraint {
-                super::join_clause::Constraint::On(condition) => self.tokens.whole(condition.span()),
-                super::join_clause::Constraint::Using(_) => join.span(),
-            };
             self.mistake(place, message, format!("write ON … = {alias}.…; further conditions may follow with AND"));
         }
         self.bound.joins.push(bound);
@@ -232,7 +273,11 @@ impl Binder<'_> {
     }
 
     /// An equality between the new table and those before it is a key; all else is residual.
-    pub fn join_condition(&mut self, expr: Expr, new: Instance, join: &mut BoundJoin) {
+    pub fn join_condition(&mut self, expr: Expr, span: Span, join: &mut BoundJoin) {
+        let new = join.instance;
+        if self.is_event(new) {
+            self.refuse_dimensions(&expr, new, span);
+        }
         if let Expr::BinaryExpr(binary) = &expr
             && binary.op == datafusion_expr::Operator::Eq
         {
@@ -251,20 +296,10 @@ impl Binder<'_> {
         join.residual.push(expr);
     }
 
-    /// The right side of a join: a dimension, or a sub-select over one. Its WHERE becomes residual (SEMANTICS 2.6).
-    fn joined<'q>(&mut self, factor: &'q TableFactor, ctes: &Ctes<'q>) -> Option<(Scope, Vec<Expr>)> {
+    /// The right side of a join: a table, or a sub-select over one. Its WHERE becomes residual (SEMANTICS 2.6).
+    pub(super) fn joined<'q>(&mut self, factor: &'q TableFactor, ctes: &Ctes<'q>) -> Option<(Scope, Vec<Expr>)> {
         match self.relation(factor, ctes)? {
-            Relation::Table(name, alias, span) => {
-                if !self.dimensions.contains(&name) {
-                    let message = format!(
-                        "`{name}` is an event table, and joins of events with events come with a later version"
-                    );
-                    let help =
-                        format!("if only its newest row of each key counts, list `{name}` under state.dimensions");
-                    self.mistake(span, message, help);
-                }
-                Some((self.occurrence(&name, &alias), Vec::new()))
-            }
+            Relation::Table(name, alias, _) => Some((self.occurrence(&name, &alias), Vec::new())),
             Relation::Query(query, alias, ctes) => {
                 let ctes = self.with(query, &ctes);
                 let select = plain_select(query, self.tokens, &mut self.mistakes)?;
@@ -275,11 +310,7 @@ impl Binder<'_> {
                     return None;
                 }
                 let (scope, mut residual) = self.joined(&from.relation, &ctes)?;
-                if let Some(selection) = &select.selection {
-                    for conjunct in conjuncts(selection) {
-                        residual.extend(self.condition(conjunct, &scope, Clause::Where));
-                    }
-                }
+                residual.extend(self.own_conditions(select, &scope));
                 let mut outputs = self.select_list(select, &scope, Clause::SubSelect)?;
                 self.compute(&mut outputs);
                 Some((self.scope_of(&alias.unwrap_or_default(), outputs), residual))
@@ -382,18 +413,38 @@ impl Binder<'_> {
             merged: false,
             table: None,
         };
-        Scope { columns: outputs.into_iter().map(column).collect() }
+        Scope { columns: outputs.into_iter().map(column).collect(), own: None }
     }
 
-    fn filter(&mut self, select: &Select, scope: &Scope) {
+    fn filter<'q>(&mut self, select: &'q Select, scope: &Scope, ctes: &Ctes<'q>) {
         for conjunct in select.selection.iter().flat_map(conjuncts) {
+            if let Some(membership) = Membership::of(conjunct) {
+                self.membership(&membership, scope, ctes);
+                continue;
+            }
             let condition = self.condition(conjunct, scope, Clause::Where);
             self.bound.conditions.extend(condition);
         }
     }
 
+    /// The conditions of a sub-select on one table.
+    pub(super) fn own_conditions(&mut self, select: &Select, scope: &Scope) -> Vec<Expr> {
+        let mut conditions = Vec::new();
+        for conjunct in select.selection.iter().flat_map(conjuncts) {
+            if Membership::of(conjunct).is_some() {
+                let message =
+                    "IN and EXISTS over a sub-select can't stand inside of another sub-select on a joined table";
+                let help = "put it into the WHERE of the outer query; it may ask for columns of the joined table there";
+                self.mistake(self.tokens.whole(conjunct.span()), message, help);
+                continue;
+            }
+            conditions.extend(self.condition(conjunct, scope, Clause::Where));
+        }
+        conditions
+    }
+
     /// An expression that is true or false.
-    fn condition(&mut self, ast: &SqlExpr, scope: &Scope, clause: Clause) -> Option<Expr> {
+    pub(super) fn condition(&mut self, ast: &SqlExpr, scope: &Scope, clause: Clause) -> Option<Expr> {
         let expr = self.expr(ast, scope, clause)?;
         let place = self.tokens.whole(ast.span());
         match expr.get_type(&self.bound.base.df_schema()) {

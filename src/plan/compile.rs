@@ -9,15 +9,15 @@ use datafusion_common::{Column as DfColumn, ScalarValue};
 use datafusion_expr::{Expr, ExprSchemable, cast};
 
 use super::base::{Base, BaseSource, Instance, NOW, as_key, now_type};
-use super::bind::{Bound, Fields};
-use super::index_keys;
+use super::bind::{Bound, BoundJoin, Fields, JoinKind};
+use super::index_keys::TableKeys;
 use super::join_clause::all_of;
 use super::mistake::{Mistake, did_you_mean, nearest};
-use super::query::{ColumnSource, Dimension, Emission, Event, Lookup, LookupKind, OutputColumn, Part, Plan};
+use super::query::{ColumnSource, Dimension, Lookup, LookupKind, OutputColumn, Part, Plan};
 use super::table::{Column, Role, Table};
 use super::wording::cast_types;
 use crate::batch::TableId;
-use crate::config::{Pipeline, type_name};
+use crate::config::{EmissionRules, Pipeline, type_name};
 use crate::expression::Expression;
 
 /// Makes the plan.
@@ -37,9 +37,10 @@ pub fn compile(
     compiler.keep_columns(&outputs);
     compiler.number_columns(&outputs);
     let broken = |error: String| vec![Mistake::at(&["query"], error)];
+    let emission = compiler.emission(&outputs);
     let (dimensions, lookups) = compiler.lookups().map_err(broken)?;
     let (driving, after) = compiler.conditions().map_err(broken)?;
-    let ttl_ms = compiler.tables[0].ttl_ms.expect("BUG: the driving table is an event table");
+    let events = compiler.events(driving).map_err(broken)?;
     let mut compiled = Vec::new();
     for (name, expr) in outputs {
         let expression = compiler.expression(&expr).map_err(broken)?;
@@ -48,16 +49,8 @@ pub fn compile(
     Ok(Plan {
         columns: compiler.sources().map_err(broken)?,
         names: compiler.names(),
-        events: vec![Event {
-            table: TableId(0),
-            condition: driving,
-            computed: Vec::new(),
-            indexes: Vec::new(),
-            ttl_ms,
-            lateness_ms: pipeline.events.lateness_ms(ttl_ms),
-            join: None,
-        }],
-        emission: Emission::Immediate,
+        events,
+        emission,
         tables: compiler.tables,
         dimensions,
         lookups,
@@ -67,7 +60,7 @@ pub fn compile(
     })
 }
 
-/// Columns of the result that `output` names and the query does not give; those that are near one of `told`, about which
+/// Columns of the result that `output` or `emission.require` names and the query does not give; those that are near one of `told`, about which
 /// there is a mistake already, left out.
 pub fn missing_outputs(bound: &Bound, pipeline: &Pipeline, told: &[&str]) -> Vec<Mistake> {
     let names: Vec<_> = bound.outputs.iter().map(|output| output.name.as_str()).collect();
@@ -82,7 +75,14 @@ pub fn missing_outputs(bound: &Bound, pipeline: &Pipeline, told: &[&str]) -> Vec
     let declared = declared.filter_map(|(name, _)| missing(name).map(|it| (name, it)));
     let declared =
         declared.map(|(name, (message, help))| Mistake::at_key(&["output", "schema", name], message).help(help));
-    key.chain(declared).collect()
+    let required = match &pipeline.emission {
+        EmissionRules::Smart { require, .. } => &require[..],
+        EmissionRules::Immediate => &[],
+    };
+    let required = required.iter().enumerate().filter_map(|(place, name)| missing(name).map(|it| (place, it)));
+    let required = required
+        .map(|(place, (message, help))| Mistake::at(&["emission", "require", &place.to_string()], message).help(help));
+    key.chain(declared).chain(required).collect()
 }
 
 /// The outputs, cast to the declared result schema.
@@ -119,10 +119,12 @@ fn typed_outputs(bound: &Bound, pipeline: &Pipeline) -> Result<Vec<(String, Expr
 
 pub(super) struct Compiler<'a> {
     pub(super) bound: Bound,
-    pipeline: &'a Pipeline,
+    pub(super) pipeline: &'a Pipeline,
     pub(super) tables: Vec<Table>,
     /// The table of each instance.
     pub(super) table_of: Vec<usize>,
+    /// The row of each instance in a joined row.
+    pub(super) parts: Vec<Part>,
     /// The number of each base column that is used.
     numbers: Vec<Option<usize>>,
     /// The base column of each number; `None` is `NOW`.
@@ -136,17 +138,21 @@ impl<'a> Compiler<'a> {
         fields: &BTreeMap<String, Fields>,
         process_ttl_ms: i64,
     ) -> Result<Self, Vec<Mistake>> {
+        let parts = parts_of(&bound);
         let mut tables: Vec<Table> = Vec::new();
-        let mut table_of = Vec::new();
+        let mut table_of = vec![0; parts.len()];
         let mut mistakes = Vec::new();
-        for (instance, name) in bound.instances.iter().enumerate() {
-            let place = tables.iter().position(|table| table.name == *name).unwrap_or_else(|| {
+        let mut in_order: Vec<usize> = (0..parts.len()).collect();
+        in_order.sort_by_key(|&instance| parts[instance]);
+        for instance in in_order {
+            let name = &bound.instances[instance];
+            let known = tables.iter().position(|table| table.name == *name);
+            table_of[instance] = known.unwrap_or_else(|| {
+                let role = if matches!(parts[instance], Part::Event(_)) { Role::Event } else { Role::Dimension };
                 let id = TableId(tables.len() as u32);
-                let role = if instance == 0 { Role::Event } else { Role::Dimension };
                 tables.push(table(id, name, role, pipeline, fields, process_ttl_ms, &mut mistakes));
                 tables.len() - 1
             });
-            table_of.push(place);
         }
         for (place, table) in tables.iter().enumerate() {
             if let Some(other) = tables[..place].iter().find(|other| other.topic == table.topic) {
@@ -161,7 +167,7 @@ impl<'a> Compiler<'a> {
         }
         let numbers = vec![None; bound.base.columns.len()];
         if mistakes.is_empty() {
-            Ok(Self { bound, pipeline, tables, table_of, numbers, numbered: Vec::new() })
+            Ok(Self { bound, pipeline, tables, table_of, parts, numbers, numbered: Vec::new() })
         } else {
             Err(mistakes)
         }
@@ -243,7 +249,8 @@ impl<'a> Compiler<'a> {
             Ok(match &expr {
                 Expr::Column(column) => match Base::index_of(&column.name) {
                     Some(base) => Transformed::yes(Expr::Column(DfColumn::new_unqualified(self.name_of(base)))),
-                    None => Transformed::yes(Expr::Column(DfColumn::new_unqualified("now()"))),
+                    None if column.name == NOW => Transformed::yes(Expr::Column(DfColumn::new_unqualified("now()"))),
+                    None => Transformed::no(expr),
                 },
                 Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
                     Transformed::yes(Expr::Column(DfColumn::new_unqualified(format!("'{text}'"))))
@@ -276,15 +283,12 @@ impl<'a> Compiler<'a> {
         let source = |base: &Option<usize>| {
             let Some(base) = *base else { return Ok(ColumnSource::Now) };
             Ok(match &self.bound.base.columns[base].source {
-                BaseSource::Table(Instance(0), column) => {
-                    ColumnSource::Stored { part: Part::Event(0), column: self.column_of(0, column) }
-                }
                 BaseSource::Table(instance, column) => {
                     let column = self.column_of(self.table_of[instance.0], column);
-                    ColumnSource::Stored { part: Part::Lookup(instance.0 - 1), column }
+                    ColumnSource::Stored { part: self.parts[instance.0], column }
                 }
                 BaseSource::Computed(instance, expr) => {
-                    ColumnSource::Computed { part: Part::Lookup(instance.0 - 1), expression: self.expression(expr)? }
+                    ColumnSource::Computed { part: self.parts[instance.0], expression: self.expression(expr)? }
                 }
                 BaseSource::Unnest(list) => ColumnSource::Unnest(self.expression(list)?),
             })
@@ -305,42 +309,73 @@ impl<'a> Compiler<'a> {
             .iter()
             .cloned()
             .partition(|condition| self.bound.base.instances_of(condition).iter().all(|&of| of == Instance(0)));
-        let compile = |conditions| all_of(conditions).map(|all| self.expression(&all)).transpose();
-        Ok((compile(driving)?, compile(after)?))
+        Ok((self.all_of(&driving)?, self.all_of(&after)?))
     }
 
     fn lookups(&self) -> Result<(Vec<Dimension>, Vec<Lookup>), String> {
-        let mut dimensions: Vec<_> =
-            self.tables[1..].iter().map(|table| index_keys::DimensionKeys::new(self, table.id.index())).collect();
+        let first = self.parts.iter().filter(|part| matches!(part, Part::Event(_))).count();
+        let tables = &self.tables[first..];
+        let mut dimensions: Vec<_> = tables.iter().map(|table| TableKeys::new(self, table.id.index())).collect();
         let mut lookups = Vec::new();
-        for (number, join) in self.bound.joins.iter().enumerate() {
-            let table = self.table_of[number + 1];
-            let error = |error: datafusion_common::DataFusionError| error.strip_backtrace();
-            let mut keys = Vec::new();
-            let mut stored = Vec::new();
-            for (before, new) in &join.keys {
-                keys.push(self.expression(&as_key(before.clone(), &self.bound.base).map_err(error)?)?);
-                stored.push(as_key(new.clone(), &self.bound.base).map_err(error)?);
-            }
+        for join in self.bound.lookups() {
+            let dimension = self.table_of[join.instance.0] - first;
+            let (before, new) = self.keys(&join.keys)?;
             lookups.push(Lookup {
-                dimension: table - 1,
-                table: self.tables[table].name.clone(),
-                index: dimensions[table - 1].index_on(self, &stored)?,
-                kind: if join.left { LookupKind::Left } else { LookupKind::Inner },
-                keys,
-                residual: all_of(join.residual.clone()).map(|all| self.expression(&all)).transpose()?,
+                dimension,
+                table: tables[dimension].name.clone(),
+                index: dimensions[dimension].index_on(self, &new)?,
+                kind: self.kind(join, &mut dimensions[dimension])?,
+                keys: before.iter().map(|key| self.expression(key)).collect::<Result<_, _>>()?,
+                residual: self.all_of(&join.residual)?,
             });
         }
         let declared = |table: &Table| {
             self.pipeline.dimensions.iter().find(|declared| declared.table == table.name).and_then(|it| it.key.clone())
         };
-        let dimensions = dimensions
-            .into_iter()
-            .zip(&self.tables[1..])
-            .map(|(keys, table)| keys.finish(table, declared(table)))
-            .collect();
-        Ok((dimensions, lookups))
+        let dimensions = dimensions.into_iter().zip(tables);
+        Ok((dimensions.map(|(keys, table)| keys.of_dimension(table, declared(table))).collect(), lookups))
     }
+
+    /// What a look-up does with a row. The indexes of NOT IN are on columns that are true or NULL.
+    fn kind(&self, join: &BoundJoin, keys: &mut TableKeys) -> Result<LookupKind, String> {
+        Ok(match join.kind {
+            JoinKind::Inner => LookupKind::Inner,
+            JoinKind::Left => LookupKind::Left,
+            JoinKind::Semi => LookupKind::Semi,
+            JoinKind::Anti => LookupKind::Anti,
+            JoinKind::NotIn => {
+                let is_null = join.keys.iter().map(|(_, given)| given.clone().is_null());
+                let null = join.residual.iter().cloned().chain(is_null).collect();
+                LookupKind::NotIn {
+                    given: keys.index_of_rows(self, join.residual.clone())?,
+                    null: keys.index_of_rows(self, null)?,
+                }
+            }
+        })
+    }
+
+    /// Both sides of equal pairs as keys: (over tables before it, over the new table).
+    pub(super) fn keys(&self, pairs: &[(Expr, Expr)]) -> Result<(Vec<Expr>, Vec<Expr>), String> {
+        let key = |expr: &Expr| as_key(expr.clone(), &self.bound.base).map_err(|error| error.strip_backtrace());
+        pairs.iter().map(|(before, new)| Ok((key(before)?, key(new)?))).collect()
+    }
+
+    /// The conditions combined by AND, if there are any.
+    pub(super) fn all_of(&self, conditions: &[Expr]) -> Result<Option<Expression>, String> {
+        all_of(conditions.to_vec()).map(|all| self.expression(&all)).transpose()
+    }
+}
+
+/// The row of each instance in a joined row: the event tables, and the look-ups, in the order of the query.
+fn parts_of(bound: &Bound) -> Vec<Part> {
+    let mut parts = vec![Part::Event(0); bound.instances.len()];
+    for (event, join) in bound.event_joins().enumerate() {
+        parts[join.instance.0] = Part::Event(event + 1);
+    }
+    for (lookup, join) in bound.lookups().enumerate() {
+        parts[join.instance.0] = Part::Lookup(lookup);
+    }
+    parts
 }
 
 fn table(

@@ -1,26 +1,37 @@
-//! Which columns of a dimension are indexed, and which expressions must be stored for that.
+//! Which columns of a table are indexed, and which expressions must be stored for that.
+
+use std::collections::BTreeSet;
 
 use datafusion_common::Column as DfColumn;
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_expr::Expr;
+use datafusion_expr::{Expr, lit, when};
 
 use super::base::{Base, BaseSource};
 use super::compile::Compiler;
+use super::join_clause::all_of;
 use super::query::{Dimension, IdentityRule};
 use super::table::{Column, Table};
 use crate::expression::Expression;
 
-/// The indexes of one dimension while the joins are gone through.
-pub(super) struct DimensionKeys {
+/// The indexes of one table while the joins are gone through.
+pub(super) struct TableKeys {
     table: usize,
     plain: usize,
     computed: Vec<(Expr, Expression)>,
     indexes: Vec<Vec<usize>>,
+    /// The indexes that tell rows by a condition: they say nothing about what names a row.
+    by_condition: BTreeSet<usize>,
 }
 
-impl DimensionKeys {
+impl TableKeys {
     pub(super) fn new(compiler: &Compiler<'_>, table: usize) -> Self {
-        Self { table, plain: compiler.tables[table].columns.len(), computed: Vec::new(), indexes: Vec::new() }
+        Self {
+            table,
+            plain: compiler.tables[table].columns.len(),
+            computed: Vec::new(),
+            indexes: Vec::new(),
+            by_condition: BTreeSet::new(),
+        }
     }
 
     /// The index on `keys` (over base columns of any occurrence of the table), made if there is none yet.
@@ -31,6 +42,17 @@ impl DimensionKeys {
             self.indexes.push(stored);
             self.indexes.len() - 1
         }))
+    }
+
+    /// The index on a column that is true for rows that fulfil all conditions, and NULL for others.
+    pub(super) fn index_of_rows(&mut self, compiler: &Compiler<'_>, conditions: Vec<Expr>) -> Result<usize, String> {
+        let fulfilled = match all_of(conditions) {
+            Some(all) => when(all, lit(true)).end().map_err(|error| error.strip_backtrace())?,
+            None => lit(true),
+        };
+        let index = self.index_on(compiler, &[fulfilled])?;
+        self.by_condition.insert(index);
+        Ok(index)
     }
 
     /// The stored column that holds `key`.
@@ -74,7 +96,13 @@ impl DimensionKeys {
         over_table.map(|transformed| transformed.data).map_err(|error| error.strip_backtrace())
     }
 
-    pub(super) fn finish(self, table: &Table, declared: Option<Vec<String>>) -> Dimension {
+    /// What is stored behind the columns of an event table, and its indexes.
+    pub(super) fn of_event(self) -> (Vec<Expression>, Vec<Vec<usize>>) {
+        (self.computed.into_iter().map(|(_, expression)| expression).collect(), self.indexes)
+    }
+
+    /// What is remembered of a dimension whose key is declared, or is not.
+    pub(super) fn of_dimension(self, table: &Table, declared: Option<Vec<String>>) -> Dimension {
         let identity = match declared {
             Some(names) => {
                 let place = |name: &String| {
@@ -85,8 +113,9 @@ impl DimensionKeys {
                 IdentityRule::Declared(names.iter().map(place).collect())
             }
             None => {
-                let one_set = match &self.indexes[..] {
-                    [only] if only.iter().all(|&column| column < self.plain) => Some(only.clone()),
+                let by_key = self.indexes.iter().enumerate().filter(|(index, _)| !self.by_condition.contains(index));
+                let one_set = match &by_key.map(|(_, index)| index).collect::<Vec<_>>()[..] {
+                    [only] if only.iter().all(|&column| column < self.plain) => Some(only.to_vec()),
                     _ => None,
                 };
                 IdentityRule::RecordKeyOr(one_set)

@@ -3,7 +3,7 @@
 use datafusion_expr::{Expr, Operator, binary_expr};
 use datafusion_sql::sqlparser::ast::{Expr as SqlExpr, Join, JoinConstraint, JoinOperator, ObjectName, Spanned};
 
-use super::base::{Instance, coerce};
+use super::base::equality;
 use super::bind::{Binder, BoundJoin};
 use super::mistake::{Mistake, Place};
 use super::parse::table_name;
@@ -70,15 +70,14 @@ fn refused(operator: &JoinOperator) -> (&'static str, &'static str) {
 /// `USING (a, b)`: a key a column; unqualified, and in `*`, the left side's column stands for both.
 pub fn using(binder: &mut Binder<'_>, names: &[ObjectName], scope: &mut Scope, right: Scope, join: &mut BoundJoin) {
     let before = scope.columns.len();
-    let instance = Instance(binder.bound.instances.len() - 1);
     let mut merged = Vec::new();
     for name in names {
         let text = table_name(name);
         match (scope.resolve(None, &text, false), right.resolve(None, &text, false)) {
             (Ok(left), Ok(place)) => {
                 let (left, right) = (scope.columns[left].expr.clone(), right.columns[place].expr.clone());
-                match coerce(binary_expr(left, Operator::Eq, right), &binder.bound.base) {
-                    Ok(equality) => binder.join_condition(equality, instance, join),
+                match equality(left, right, &binder.bound.base) {
+                    Ok(equality) => binder.join_condition(equality, name.span(), join),
                     Err(error) => {
                         let place = Place::Query(name.span());
                         binder.mistakes.push(Mistake { place, ..explained(&error.strip_backtrace()) });

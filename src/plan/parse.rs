@@ -1,6 +1,7 @@
 //! SQL text to syntax tree, and the refusal of every clause whose answer would depend on where a batch ends.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
     Expr, GroupByExpr, LimitClause, ObjectName, Query, Select, SetExpr, Spanned, Statement, TableFactor, Visit, Visitor,
@@ -194,31 +195,56 @@ pub fn table_name(name: &ObjectName) -> String {
     parts.join(".")
 }
 
-/// The tables that a query reads, CTEs left out; what to sample before planning.
+/// The tables that a query reads, CTEs left out, one that is called like its own table too; what to sample before planning.
 pub fn tables_of(query: &Query) -> BTreeSet<String> {
-    #[derive(Default)]
-    struct Tables {
-        read: BTreeSet<String>,
-        ctes: BTreeSet<String>,
-    }
-    impl Visitor for Tables {
-        type Break = ();
-        fn pre_visit_query(&mut self, query: &Query) -> std::ops::ControlFlow<()> {
-            let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
-            self.ctes.extend(ctes.map(|cte| cte.alias.name.value.clone()));
-            std::ops::ControlFlow::Continue(())
-        }
-        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> std::ops::ControlFlow<()> {
-            if let TableFactor::Table { name, args: None, .. } = factor {
-                self.read.insert(table_name(name));
-            }
-            std::ops::ControlFlow::Continue(())
-        }
-    }
     let mut tables = Tables::default();
     let _ = query.visit(&mut tables);
-    tables.read.retain(|name| !tables.ctes.contains(name));
     tables.read
+}
+
+/// Tables, and the CTEs in sight: one is in sight behind its end.
+#[derive(Default)]
+struct Tables {
+    read: BTreeSet<String>,
+    /// Of each query around the place, its own CTEs.
+    queries: Vec<Ctes>,
+}
+
+#[derive(Default)]
+struct Ctes {
+    /// The queries of its CTEs, known by where they are, and their names.
+    all: Vec<(*const Query, String)>,
+    in_sight: BTreeSet<String>,
+}
+
+impl Visitor for Tables {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+        let all = ctes.map(|cte| (&raw const *cte.query, cte.alias.name.value.clone())).collect();
+        self.queries.push(Ctes { all, in_sight: BTreeSet::new() });
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        self.queries.pop();
+        if let Some(around) = self.queries.last_mut() {
+            let ended = around.all.iter().find(|(cte, _)| std::ptr::eq(*cte, query));
+            around.in_sight.extend(ended.map(|(_, name)| name.clone()));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, args: None, .. } = factor {
+            let name = table_name(name);
+            if !self.queries.iter().any(|query| query.in_sight.contains(&name)) {
+                self.read.insert(name);
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// The conditions that AND combines.
@@ -285,6 +311,19 @@ mod tests {
     fn deep_nesting_is_a_mistake_and_no_crash() {
         let sql = format!("SELECT {}1{} FROM t", "(".repeat(10_000), ")".repeat(10_000));
         assert!(parse(&sql).is_err());
+    }
+
+    #[test]
+    fn a_cte_may_be_called_like_its_table() {
+        for (sql, expected) in [
+            ("WITH a AS (SELECT * FROM a WHERE x) SELECT * FROM a", "a"),
+            ("WITH a AS (SELECT * FROM b), b AS (SELECT * FROM a) SELECT * FROM b JOIN a ON 1 = 1", "b"),
+            ("SELECT * FROM (WITH a AS (SELECT * FROM c) SELECT * FROM a) x JOIN a ON 1 = 1", "a c"),
+            ("SELECT * FROM a WHERE k IN (SELECT k FROM b) AND EXISTS (SELECT 1 FROM c)", "a b c"),
+        ] {
+            let query = parse(sql).expect("SQL");
+            assert_eq!(tables_of(&query).into_iter().collect::<Vec<_>>().join(" "), expected, "{sql}");
+        }
     }
 
     #[test]

@@ -175,8 +175,8 @@ pub enum LookupKind {
     Semi,
     /// NOT EXISTS and NOT IN: it stays if there is no match.
     Anti,
-    /// NOT IN with a sub-select that does not look at the row: it stays if there is no match and the sub-select gives no
-    /// NULL, or if the sub-select gives nothing. Both are indexes on a stored column that is true for such rows, and NULL
+    /// NOT IN with a sub-select that does not look at the row: it stays if its key is not NULL, there is no match, and the
+    /// sub-select gives no NULL; or if the sub-select gives nothing. Both are indexes on a stored column that is true for such rows, and NULL
     /// for others.
     NotIn {
         /// The index of rows that the sub-select gives.

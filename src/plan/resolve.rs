@@ -84,8 +84,9 @@ impl VisitorMut for Resolver<'_> {
             Expr::Function(function) => self.function(function),
             Expr::InSubquery { .. } | Expr::Exists { .. } => {
                 let place = self.tokens.whole(expr.span());
-                let help = "join the table, LEFT for NOT IN and NOT EXISTS with a WHERE … IS NULL";
-                self.refuse(place, "IN and EXISTS over a sub-select come with a later version", help);
+                let message = "IN and EXISTS over a sub-select can only be conditions of WHERE, combined by AND";
+                let help = "LEFT JOIN the table, and ask whether a column of it IS NULL";
+                self.refuse(place, message, help);
                 return ControlFlow::Break(());
             }
             Expr::Subquery(query) => {

@@ -1,5 +1,7 @@
 //! Which columns an expression can name, and what each stands for.
 
+use std::ops::Range;
+
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion_common::DFSchema;
 use datafusion_expr::Expr;
@@ -11,6 +13,8 @@ use super::mistake::did_you_mean;
 pub struct Scope {
     /// The columns of all relations.
     pub columns: Vec<ScopeColumn>,
+    /// Of a sub-select that may name columns of the query around it: how many are its own, which hide the others.
+    pub own: Option<usize>,
 }
 
 /// A column in sight.
@@ -67,6 +71,18 @@ impl Scope {
         text
     }
 
+    /// This scope inside of `outer`, whose columns are in sight too.
+    pub fn within(mut self, outer: &Scope) -> Self {
+        self.own = Some(self.columns.len());
+        self.columns.extend(outer.columns.iter().cloned());
+        self
+    }
+
+    /// The places of the columns that are its own.
+    pub fn own(&self) -> Range<usize> {
+        0..self.own.unwrap_or(self.columns.len())
+    }
+
     /// Whether a relation of this name is in sight.
     pub fn has_relation(&self, name: &str) -> bool {
         self.columns.iter().any(|column| same(&column.relation, name, false))
@@ -91,12 +107,30 @@ impl Scope {
 
     /// The place of the column that `relation.name`, or `name` alone, stands for. `quoted`: letters' case counts.
     pub fn resolve(&self, relation: Option<&str>, name: &str, quoted: bool) -> Result<usize, Unresolved> {
+        let own = &self.columns[self.own()];
+        let is_known = |column: &ScopeColumn| match relation {
+            Some(relation) => same(&column.relation, relation, false),
+            None => same(&column.name, name, quoted) && !column.merged,
+        };
+        // What a sub-select has itself hides what is around it.
+        let is_own = self.own.is_some() && own.iter().any(is_known);
+        self.resolve_among(if is_own { self.own() } else { 0..self.columns.len() }, relation, name, quoted)
+    }
+
+    fn resolve_among(
+        &self,
+        among: Range<usize>,
+        relation: Option<&str>,
+        name: &str,
+        quoted: bool,
+    ) -> Result<usize, Unresolved> {
         let in_relation = |column: &&ScopeColumn| match relation {
             Some(relation) => same(&column.relation, relation, false),
             None => !column.merged,
         };
         let found = |exact: bool| -> Vec<usize> {
-            (0..self.columns.len())
+            among
+                .clone()
                 .filter(|&index| in_relation(&&self.columns[index]) && same(&self.columns[index].name, name, exact))
                 .collect()
         };

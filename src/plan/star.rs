@@ -23,7 +23,7 @@ pub fn item<'a>(item: &'a SelectItem, scope: &Scope, mistakes: &mut Vec<Mistake>
         SelectItem::UnnamedExpr(expr) => Some(Item::Expr(expr, name_of(expr))),
         SelectItem::ExprWithAlias { expr, alias } => Some(Item::Expr(expr, alias.value.clone())),
         SelectItem::Wildcard(options) => {
-            let all = (0..scope.columns.len()).filter(|&place| !scope.columns[place].merged);
+            let all = scope.own().filter(|&place| !scope.columns[place].merged);
             without_excluded(all.collect(), scope, options, mistakes)
         }
         SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {

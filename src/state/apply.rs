@@ -10,7 +10,8 @@ use hashbrown::hash_table::Entry;
 
 use super::equality::{Candidates, retain_equal};
 use super::rows::RowRef;
-use super::table::{DimensionTable, Key, Matches, chosen};
+use super::stored::{Matches, chosen};
+use super::table::DimensionTable;
 use crate::shard::KeyHashes;
 
 /// Rows to rewrite with each batch, beyond as many as the batch has.
@@ -77,10 +78,10 @@ impl DimensionTable {
     fn fates(&self, changes: &Changes) -> Vec<Fate> {
         let mut fates = vec![Fate::UNKNOWN; changes.first.len()];
         let mut matches = Matches::default();
-        self.find(0, &changes.identity, &changes.hashes, &mut matches);
-        let places = self.rows.locate(&matches.refs);
-        let partitions = self.rows.gather(self.columns, &places);
-        let timestamps = self.rows.gather(self.columns + 1, &places);
+        self.stored.find(0, &changes.identity, &changes.hashes, &mut matches);
+        let places = self.stored.locate(&matches.refs);
+        let partitions = self.stored.gather_at(self.columns, &places);
+        let timestamps = self.stored.gather_at(self.columns + 1, &places);
         let origins =
             partitions.as_primitive::<Int32Type>().values().iter().zip(timestamps.as_primitive::<Int64Type>().values());
         for ((change, stored), (partition, timestamp)) in matches.rows.iter().zip(&matches.refs).zip(origins) {
@@ -98,7 +99,7 @@ impl DimensionTable {
             match fate.current {
                 Current::Change(current) if current == change => survivors.push((change, fate.stored)),
                 Current::Absent if changes.first(change) == change as usize && !fate.stored.is_null() => {
-                    self.keys[0].index.remove(changes.hashes.hashes[change as usize], fate.stored);
+                    self.stored.keys[0].index.remove(changes.hashes.hashes[change as usize], fate.stored);
                     retired.push(fate.stored);
                 }
                 _ => {}
@@ -116,42 +117,25 @@ impl DimensionTable {
         if retired.is_empty() {
             return;
         }
-        let places = self.rows.locate(retired);
-        for Key { columns, index } in &mut self.keys[1..] {
-            let keys: Vec<ArrayRef> = columns.iter().map(|column| self.rows.gather(*column, &places)).collect();
-            let hashes = (self.hash_keys)(&keys);
-            index.touch(&hashes.hashes);
-            for (place, row) in retired.iter().enumerate() {
-                if let Some(hash) = hashes.get(place) {
-                    index.remove(hash, *row);
-                }
-            }
-        }
-        self.rows.kill(retired);
+        let places = self.stored.locate(retired);
+        self.stored.remove_from_indexes(1, |rows, column| rows.gather(column, &places), retired);
+        self.stored.rows.kill(retired);
     }
 
     /// Appends the upserts that survive the batch, each with the row that it supersedes or `RowRef::NULL`.
     fn install(&mut self, changes: &Changes, survivors: &[(u32, RowRef)]) {
         let columns = changes.rows(survivors);
-        let refs = self.rows.append(&columns);
-        let (identity, others) = self.keys.split_at_mut(1);
+        let refs = self.stored.rows.append(&columns);
+        let identity = &mut self.stored.keys[0].index;
         for ((change, stored), row) in survivors.iter().zip(&refs) {
             let hash = changes.hashes.hashes[*change as usize];
             if stored.is_null() {
-                identity[0].index.insert(hash, *row);
+                identity.insert(hash, *row);
             } else {
-                identity[0].index.replace(hash, *stored, *row);
+                identity.replace(hash, *stored, *row);
             }
         }
-        for Key { columns: of_key, index } in others {
-            let hashes = (self.hash_keys)(&chosen(of_key, &columns));
-            index.touch(&hashes.hashes);
-            for (place, row) in refs.iter().enumerate() {
-                if let Some(hash) = hashes.get(place) {
-                    index.insert(hash, *row);
-                }
-            }
-        }
+        self.stored.add_to_indexes(1, &columns, &refs);
     }
 }
 
@@ -173,17 +157,17 @@ struct Changes<'a> {
 impl<'a> Changes<'a> {
     fn new(table: &DimensionTable, upserts: Upserts<'a>, tombstones: Tombstones<'a>) -> Self {
         let all: Vec<usize> = (0..table.columns).collect();
-        let columns = table.as_stored(&all, upserts.columns);
-        let of_identity = &table.keys[0].columns;
+        let columns = table.stored.as_stored(&all, upserts.columns);
+        let of_identity = &table.stored.keys[0].columns;
         let mut identity = chosen(of_identity, &columns);
         if !tombstones.records.is_empty() {
-            let deleted = table.as_stored(of_identity, tombstones.identity);
+            let deleted = table.stored.as_stored(of_identity, tombstones.identity);
             for (column, deleted) in identity.iter_mut().zip(&deleted) {
                 *column = concat(&[column.as_ref(), deleted.as_ref()])
                     .expect("BUG: both have the type of the column, and a batch is far from overflowing offsets");
             }
         }
-        let hashes = (table.hash_keys)(&identity);
+        let hashes = (table.stored.hash_keys)(&identity);
         let order = merged(upserts.records, tombstones.records);
         let first = firsts(&order, &identity, &hashes);
         Changes { columns, upserts, tombstones, identity, hashes, order, first }

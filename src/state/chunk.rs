@@ -93,6 +93,12 @@ impl Chunk {
         self.pieces[piece].columns[column].as_ref()
     }
 
+    /// A column of all rows; the chunk is sealed.
+    pub(super) fn sealed_column(&self, column: usize) -> &ArrayRef {
+        debug_assert_eq!(self.pieces.len(), 1, "BUG: the chunk is not sealed");
+        &self.pieces[0].columns[column]
+    }
+
     /// The piece that holds a row, and the row's place in it.
     #[inline]
     pub(super) fn locate(&self, row: usize) -> (usize, usize) {

@@ -17,6 +17,33 @@ pub(super) struct Index {
     links: Vec<Vec<Link>>,
 }
 
+/// How far the rows of some hashes have been found.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    /// The newest row of each hash; `RowRef::NULL` if there is none, or the key is not valid.
+    newest: Vec<RowRef>,
+    /// The first hash of which not all rows have been found.
+    next: usize,
+    /// What is left of the rows of `next`, newest first: a chain leads from new to old, and is asked for from old to new.
+    rest: Vec<RowRef>,
+}
+
+impl Cursor {
+    /// The first row of the probe of which not all has been found.
+    pub(super) fn finished_rows(&self) -> usize {
+        self.next
+    }
+
+    fn hand_out(&mut self, limit: usize, probe_rows: &mut Vec<u32>, refs: &mut Vec<RowRef>) {
+        let count = self.rest.len().min(limit - refs.len());
+        refs.extend(self.rest.drain(self.rest.len() - count..).rev());
+        probe_rows.resize(refs.len(), self.next as u32);
+        if self.rest.is_empty() {
+            self.next += 1;
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Link {
     newer: RowRef,
@@ -54,7 +81,7 @@ impl Index {
 
     /// Removes a row; it must be there.
     pub(super) fn remove(&mut self, hash: u64, row: RowRef) {
-        let Link { newer, older } = self.link(row);
+        let Link { newer, older } = self.unlink(row);
         if !older.is_null() {
             self.link_mut(older).newer = newer;
         }
@@ -72,7 +99,7 @@ impl Index {
 
     /// Puts a row in the place of another, which must be there; the order of the chain stays.
     pub(super) fn replace(&mut self, hash: u64, old: RowRef, new: RowRef) {
-        let link = self.link(old);
+        let link = self.unlink(old);
         if !link.older.is_null() {
             self.link_mut(link.older).newer = new;
         }
@@ -101,25 +128,57 @@ impl Index {
         }
     }
 
-    /// Finds all rows of each valid hash: (row of the probe, row of the table) pairs by row of the probe, and for one
-    /// of these in the order in which the rows were inserted.
-    pub(super) fn probe(&self, keys: &KeyHashes, probe_rows: &mut Vec<u32>, refs: &mut Vec<RowRef>) {
-        let newest = self.newest(&keys.hashes);
+    /// Begins to find all rows of each valid hash.
+    pub(super) fn start(&self, keys: &KeyHashes) -> Cursor {
+        let mut newest = self.newest(&keys.hashes);
+        if let Some(valid) = &keys.valid {
+            newest.iter_mut().zip(valid).filter(|(_, valid)| !valid).for_each(|(row, _)| *row = RowRef::NULL);
+        }
+        Cursor { newest, next: 0, rest: Vec::new() }
+    }
+
+    /// Finds up to `limit` (at least one) more: (row of the probe, row of the table) pairs by row of the probe, and for
+    /// one of these in the order in which the rows were inserted. Returns whether there are more.
+    pub(super) fn advance(
+        &self,
+        cursor: &mut Cursor,
+        limit: usize,
+        probe_rows: &mut Vec<u32>,
+        refs: &mut Vec<RowRef>,
+    ) -> bool {
+        let limit = limit.max(1);
         // As many as there are when keys are unique; what is reserved once is not copied as it grows.
-        probe_rows.reserve(newest.len());
-        refs.reserve(newest.len());
-        for (probe_row, mut row) in newest.into_iter().enumerate() {
-            if row.is_null() || !keys.is_valid(probe_row) {
+        let expected = limit.min(cursor.newest.len() - cursor.next);
+        probe_rows.reserve(expected);
+        refs.reserve(expected);
+        if !cursor.rest.is_empty() {
+            cursor.hand_out(limit, probe_rows, refs);
+        }
+        while let Some(&newest) = cursor.newest.get(cursor.next) {
+            if newest.is_null() {
+                cursor.next += 1;
                 continue;
             }
+            if refs.len() >= limit {
+                break;
+            }
             let first = refs.len();
+            let mut row = newest;
             while !row.is_null() {
-                probe_rows.push(probe_row as u32);
+                probe_rows.push(cursor.next as u32);
                 refs.push(row);
                 row = self.link(row).older;
             }
-            refs[first..].reverse();
+            if refs.len() <= limit {
+                refs[first..].reverse();
+                cursor.next += 1;
+            } else {
+                cursor.rest.extend(refs.drain(first..));
+                probe_rows.truncate(first);
+                cursor.hand_out(limit, probe_rows, refs);
+            }
         }
+        cursor.next < cursor.newest.len()
     }
 
     /// The newest row of each hash, or `RowRef::NULL`.
@@ -143,6 +202,12 @@ impl Index {
         links.and_then(|links| links.get(row.row())).copied().unwrap_or(Link::NONE)
     }
 
+    /// The neighbours of a row that leaves its chain; whatever gets its number next has none.
+    fn unlink(&mut self, row: RowRef) -> Link {
+        let links = self.links.get_mut(row.slot());
+        links.and_then(|links| links.get_mut(row.row())).map_or(Link::NONE, |link| std::mem::replace(link, Link::NONE))
+    }
+
     fn link_mut(&mut self, row: RowRef) -> &mut Link {
         if self.links.len() <= row.slot() {
             self.links.resize_with(row.slot() + 1, Vec::new);
@@ -164,7 +229,8 @@ mod tests {
     fn found(index: &Index, hash: u64) -> Vec<RowRef> {
         let keys = KeyHashes { hashes: vec![hash], valid: None };
         let (mut rows, mut refs) = (Vec::new(), Vec::new());
-        index.probe(&keys, &mut rows, &mut refs);
+        let mut cursor = index.start(&keys);
+        assert!(!index.advance(&mut cursor, usize::MAX, &mut rows, &mut refs));
         assert_eq!(rows, vec![0; refs.len()]);
         refs
     }
@@ -214,6 +280,55 @@ mod tests {
                 }
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_the_whole(
+            chains in proptest::collection::vec(0_usize..9, 1..9),
+            probes in proptest::collection::vec((0_u64..9, any::<bool>()), 0..20),
+            limit in 1_usize..12,
+        ) {
+            let mut index = Index::new();
+            let mut rows: Vec<(u64, RowRef)> = Vec::new();
+            for (hash, length) in chains.iter().enumerate() {
+                rows.extend((0..*length).map(|row| (hash as u64, RowRef::new(hash, row))));
+            }
+            rows.iter().for_each(|(hash, row)| index.insert(*hash, *row));
+            let valid: Vec<bool> = probes.iter().map(|probe| probe.1).collect();
+            let keys = KeyHashes { hashes: probes.iter().map(|probe| probe.0).collect(), valid: Some(valid.into()) };
+            let expected: Vec<(u32, RowRef)> = probes.iter().enumerate().filter(|(_, probe)| probe.1).flat_map(|(at, probe)| {
+                rows.iter().filter(|(hash, _)| *hash == probe.0).map(move |(_, row)| (at as u32, *row))
+            }).collect();
+            let (mut found, mut cursor) = (Vec::new(), index.start(&keys));
+            loop {
+                let (mut probe_rows, mut refs) = (Vec::new(), Vec::new());
+                let may_go_on = index.advance(&mut cursor, limit, &mut probe_rows, &mut refs);
+                prop_assert!(refs.len() <= limit && (refs.len() == limit || !may_go_on));
+                found.extend(probe_rows.into_iter().zip(refs));
+                let finished = expected.iter().filter(|(row, _)| (*row as usize) < cursor.finished_rows()).count();
+                prop_assert!(found.len() >= finished && (finished == found.len() || may_go_on));
+                prop_assert!(found.iter().all(|(row, _)| *row as usize <= cursor.finished_rows()));
+                if !may_go_on {
+                    break;
+                }
+            }
+            prop_assert_eq!(cursor.finished_rows(), probes.len());
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_number_is_used_again() {
+        let mut index = Index::new();
+        let [first, second, third] = [0, 1, 2].map(|row| RowRef::new(0, row));
+        [first, second, third].iter().for_each(|row| index.insert(7, *row));
+        index.remove(7, second);
+        index.insert(8, second);
+        assert_eq!((found(&index, 7), found(&index, 8)), (vec![first, third], vec![second]));
+        index.replace(7, first, RowRef::new(1, 0));
+        index.insert(9, first);
+        assert_eq!((found(&index, 7), found(&index, 9)), (vec![RowRef::new(1, 0), third], vec![first]));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The rows of one table: chunks in numbered slots, and gathering from them.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::datatypes::DataType;
@@ -110,7 +111,7 @@ impl Rows {
             let part: Vec<ArrayRef> = columns.iter().map(|column| column.slice(refs.len(), count)).collect();
             self.slots[slot].append(&part);
             refs.extend((start..start + count).map(|row| RowRef::new(slot, row)));
-            if start + count == self.chunk_rows {
+            if start + count == self.chunk_rows || self.slots[slot].bytes() >= self.chunk_bytes {
                 self.seal();
             }
         }
@@ -120,9 +121,6 @@ impl Rows {
 
     /// The slot of a chunk to which rows can be added.
     fn open_slot(&mut self) -> usize {
-        if self.open.is_some_and(|slot| self.slots[slot].bytes() >= self.chunk_bytes) {
-            self.seal();
-        }
         *self.open.get_or_insert_with(|| {
             self.free.pop().unwrap_or_else(|| {
                 assert!(self.slots.len() < RowRef::NULL.slot(), "a table has more than four billion rows");
@@ -132,7 +130,28 @@ impl Rows {
         })
     }
 
-    fn seal(&mut self) {
+    /// The slot to which rows are being added, and how many rows its chunk has.
+    pub(super) fn open(&self) -> Option<(usize, usize)> {
+        self.open.map(|slot| (slot, self.slots[slot].rows()))
+    }
+
+    /// How many rows go into the same chunk next, unless they are very large.
+    pub(super) fn room(&self) -> usize {
+        self.chunk_rows - self.open().map_or(0, |(_, rows)| rows)
+    }
+
+    /// How many rows a chunk has, the dead ones included.
+    pub(super) fn chunk_rows(&self, slot: usize) -> usize {
+        self.slots[slot].rows()
+    }
+
+    /// Consecutive rows of a sealed chunk, without a copy.
+    pub(super) fn slice(&self, slot: usize, column: usize, rows: &Range<usize>) -> ArrayRef {
+        self.slots[slot].sealed_column(column).slice(rows.start, rows.len())
+    }
+
+    /// Lets no row be added to the open chunk any more.
+    pub(super) fn seal(&mut self) {
         if let Some(slot) = self.open.take() {
             self.slots[slot].seal();
             if self.slots[slot].is_worn() {
@@ -168,6 +187,15 @@ impl Rows {
             self.free.push(slot);
         }
         dead
+    }
+
+    /// Forgets all rows and gives back what they took.
+    pub(super) fn clear(&mut self) {
+        self.slots.clear();
+        self.free.clear();
+        self.worn.clear();
+        self.open = None;
+        self.live = 0;
     }
 
     /// Finds rows, once for all columns that are gathered from them.

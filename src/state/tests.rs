@@ -1,5 +1,7 @@
-//! The dimension table, against a naive model and in single cases.
+//! The tables, against naive models and in single cases.
 
 mod cases;
+mod events;
 mod histories;
 mod key_types;
+mod parking;

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, Int64Array, String
 use arrow::datatypes::{DataType, Int64Type};
 
 use crate::shard::hash_keys;
-use crate::state::table::Tuning;
+use crate::state::stored::Tuning;
 use crate::state::{Applied, DimensionSpec, DimensionTable, Matches, RowRef, Tombstones, Upserts};
 
 const NO_TOMBSTONES: Tombstones = Tombstones { identity: &[], records: &[], partitions: &[], timestamps: &[] };
@@ -152,6 +152,20 @@ fn a_key_in_another_layout_is_found() {
 }
 
 #[test]
+fn a_row_and_a_probe_of_one_key_have_one_hash() {
+    let table = table(16);
+    let text = "a city whose name is not inlined";
+    let rows: [ArrayRef; 3] =
+        [keys(&["a", "b"]), Arc::new(StringViewArray::from(vec![Some(text), None])), Arc::new(Int64Array::new_null(2))];
+    let of_rows = table.key_hashes(1, &rows);
+    let probe = table.stored().start_probe(1, &[Arc::new(StringArray::from(vec![text, ""]))]);
+    assert_eq!(of_rows.get(0), probe.hashes().get(0));
+    assert_ne!(probe.hashes().get(0), probe.hashes().get(1));
+    assert_eq!(of_rows.get(1), None);
+    assert!(table.index_is_identity(0) && !table.index_is_identity(1));
+}
+
+#[test]
 fn an_empty_batch_and_an_empty_table_are_fine() {
     let mut table = table(16);
     assert_eq!(upsert(&mut table, &[]), Applied::default());
@@ -194,11 +208,11 @@ fn dead_rows_give_their_memory_and_slots_back() {
     let mut table = table(64);
     churn(&mut table, 0..1000, 1000, 50);
     let before = table.memory_bytes();
-    let slots = table.rows.slots();
+    let slots = table.stored.rows.slots();
     churn(&mut table, 1000..100_000, 1000, 50);
     assert_eq!(table.rows(), 1000);
     assert_eq!(in_city(&table, "Oslo"), (99_000..100_000).collect::<Vec<i64>>());
-    assert!(table.rows.slots() <= 2 * slots + 2, "{} slots, {slots} before", table.rows.slots());
+    assert!(table.stored.rows.slots() <= 2 * slots + 2, "{} slots, {slots} before", table.stored.rows.slots());
     assert!(table.memory_bytes() < 3 * before, "{} bytes, {before} before", table.memory_bytes());
 
     let all: Vec<String> = (0..1000).map(|number| format!("a key that is not inlined {number}")).collect();
@@ -211,14 +225,14 @@ fn dead_rows_give_their_memory_and_slots_back() {
 fn one_batch_rewrites_a_bounded_number_of_rows() {
     let mut table = table(1 << 12);
     churn(&mut table, 0..1 << 12, 1 << 12, 1 << 12);
-    assert_eq!(table.rows.slots(), 1);
+    assert_eq!(table.stored.rows.slots(), 1);
     // More than half of the chunk dies at once, so the rest is to be moved; then a row at a time.
     let doomed: Vec<String> = (0..2049).map(|number| format!("a key that is not inlined {number}")).collect();
     delete_at(&mut table, &doomed.iter().map(String::as_str).collect::<Vec<_>>()[..2048], 0, 0);
-    assert_eq!(table.rows.worn(usize::MAX), None);
+    assert_eq!(table.stored.rows.worn(usize::MAX), None);
     delete_at(&mut table, &[&doomed[2048]], 0, 0);
     let mut steps = 0;
-    while let Some((_, refs)) = table.rows.worn(usize::MAX) {
+    while let Some((_, refs)) = table.stored.rows.worn(usize::MAX) {
         assert!(refs.len() >= 2047 - (steps + 1) * 257, "{} left after {steps} steps", refs.len());
         let expected: Vec<i64> = (2049..4096).collect();
         assert_eq!(in_city(&table, "Oslo"), expected);
@@ -245,7 +259,7 @@ fn a_chunk_of_many_bytes_is_full() {
     };
     let mut table = DimensionTable::with_tuning(spec, Tuning { chunk_bytes: 1 << 14, ..Tuning::default() });
     churn(&mut table, 0..1000, 1000, 10);
-    assert!((5..50).contains(&table.rows.slots()), "{} slots", table.rows.slots());
+    assert!((5..50).contains(&table.stored.rows.slots()), "{} slots", table.stored.rows.slots());
     assert_eq!(in_city(&table, "Oslo"), (0..1000).collect::<Vec<i64>>());
 }
 

@@ -9,7 +9,7 @@ use arrow::util::display::array_value_to_string;
 use proptest::prelude::*;
 
 use crate::shard::{KeyHashes, hash_keys};
-use crate::state::table::Tuning;
+use crate::state::stored::Tuning;
 use crate::state::{Applied, DimensionSpec, DimensionTable, Matches, RowRef, Tombstones, Upserts};
 
 /// One row: a composite identity, three columns to join on, and a payload.
@@ -84,13 +84,13 @@ fn record() -> impl Strategy<Value = Record> {
     })
 }
 
-fn no_hash_at_all(columns: &[ArrayRef]) -> KeyHashes {
+pub(super) fn no_hash_at_all(columns: &[ArrayRef]) -> KeyHashes {
     let mut hashes = hash_keys(columns);
     hashes.hashes.fill(0);
     hashes
 }
 
-fn three_hashes(columns: &[ArrayRef]) -> KeyHashes {
+pub(super) fn three_hashes(columns: &[ArrayRef]) -> KeyHashes {
     let mut hashes = hash_keys(columns);
     hashes.hashes.iter_mut().for_each(|hash| *hash = *hash % 3 * 256);
     hashes
@@ -247,6 +247,23 @@ fn texts(columns: &[ArrayRef], row: usize) -> Vec<String> {
     columns.iter().map(text).collect()
 }
 
+/// What a probe finds by a few candidates at a time.
+fn in_pieces(table: &DimensionTable, index: usize, keys: &[ArrayRef], limit: usize) -> Matches {
+    let (mut all, mut piece) = (Matches::default(), Matches::default());
+    let mut probe = table.stored().start_probe(index, keys);
+    loop {
+        let may_go_on = table.stored().next_matches(&mut probe, limit, &mut piece);
+        assert!(piece.refs.len() <= limit);
+        all.rows.extend_from_slice(&piece.rows);
+        all.refs.extend_from_slice(&piece.refs);
+        assert!(all.rows.iter().all(|row| *row as usize <= probe.finished_rows()));
+        if !may_go_on {
+            assert_eq!(probe.finished_rows(), keys[0].len());
+            return all;
+        }
+    }
+}
+
 fn assert_same_answers(table: &DimensionTable, model: &Model, probes: &[Row]) {
     assert_eq!(table.rows(), model.rows.len());
     let probe_columns = columns(probes);
@@ -254,6 +271,7 @@ fn assert_same_answers(table: &DimensionTable, model: &Model, probes: &[Row]) {
     for (index, key) in INDEXES.iter().enumerate() {
         let keys: Vec<ArrayRef> = key.iter().map(|column| probe_columns[*column].clone()).collect();
         table.probe(index, &keys, &mut matches);
+        assert_eq!(in_pieces(table, index, &keys, 3), matches, "index {index} over columns {key:?}");
         let gathered = table.gather_columns(&[0, 1, 2, 3, 4, 5], &matches.refs);
         let found: Vec<_> = matches.rows.iter().enumerate().map(|(at, row)| (*row, texts(&gathered, at))).collect();
         let expected: Vec<_> =

@@ -6,7 +6,7 @@ use arrow::array::*;
 use arrow::datatypes::{DataType, Field, Int8Type, Int32Type, i256};
 
 use crate::shard::{KeyHashes, hash_keys};
-use crate::state::table::Tuning;
+use crate::state::stored::Tuning;
 use crate::state::{DimensionSpec, DimensionTable, Matches, Tombstones, Upserts};
 
 fn one_hash(columns: &[ArrayRef]) -> KeyHashes {

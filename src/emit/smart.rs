@@ -1,0 +1,380 @@
+//! `emission: smart`: combinations of event rows wait until nothing is missing that is required (SEMANTICS 3.2, 3.3).
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::Int32Type;
+
+use super::Moment;
+use super::immediate::{Leave, keep_driving};
+use super::judge::{Verdicts, judge, shown};
+use super::layout::Layout;
+use super::withdraw::{can_withdraw, withdrawn};
+use crate::batch::Parked as ParkedCounts;
+use crate::clock::Stopwatch;
+use crate::config::OnExpire;
+use crate::join::{
+    Counts, Failure, Hidden, Joined, Output, Sink, Start, State, Step, Steps, Walker, expired,
+};
+use crate::plan::{Emission, LookupKind, Plan, Smart};
+use crate::shard::KeyHashes;
+use crate::state::{Parked, ParkedId, Waiting, Waker};
+
+/// Combinations that are formed again, or expire, at once.
+const AGAIN_MAX: usize = 1 << 12;
+
+/// Rows that have arrived in a dimension.
+#[derive(Clone, Copy)]
+pub struct Arrived<'a> {
+    /// The dimension: its place in `Plan::dimensions`.
+    pub dimension: usize,
+    /// Its stored columns, the rows in the order of their records.
+    pub rows: &'a [ArrayRef],
+}
+
+/// Lets combinations leave when they are complete, and keeps the others.
+pub(super) struct SmartEmitter {
+    parked: Parked,
+    layout: Layout,
+    /// The look-ups that are joins.
+    joins: Vec<Step>,
+    /// By look-up: whether a required column depends on it.
+    awaited: Vec<bool>,
+    can_withdraw: bool,
+    /// Whether what expires comes out.
+    comes_out: bool,
+    max_wait_ms: i64,
+    counts: ParkedCounts,
+}
+
+/// What combinations that are judged were before.
+#[derive(Clone, Copy)]
+enum From<'i> {
+    /// They were formed just now.
+    New,
+    /// They waited.
+    Parked(&'i [ParkedId]),
+}
+
+fn smart_of(plan: &Plan) -> &Smart {
+    match &plan.emission {
+        Emission::Smart(smart) => smart,
+        Emission::Immediate => unreachable!("BUG: nothing waits under immediate emission"),
+    }
+}
+
+impl SmartEmitter {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let layout = Layout::of(plan);
+        let is_join = |lookup: &usize| matches!(plan.lookups[*lookup].kind, LookupKind::Inner | LookupKind::Left);
+        let mut awaited = vec![false; plan.lookups.len()];
+        for required in &smart_of(plan).require {
+            required.lookups.iter().for_each(|&lookup| awaited[lookup] = true);
+        }
+        Self {
+            parked: Parked::new(&layout.types, plan.lookups.len()),
+            layout,
+            joins: (0..plan.lookups.len()).filter(is_join).map(Step::Lookup).collect(),
+            awaited,
+            can_withdraw: can_withdraw(plan),
+            comes_out: smart_of(plan).on_expire != OnExpire::Drop,
+            max_wait_ms: smart_of(plan).max_wait_ms,
+            counts: ParkedCounts::default(),
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.parked.memory_bytes()
+    }
+
+    pub(super) fn take_counts(&mut self) -> ParkedCounts {
+        let waiting = self.parked.len() as u64;
+        let oldest_ms = self.parked.oldest_parked_ms();
+        std::mem::replace(&mut self.counts, ParkedCounts { waiting: 0, oldest_ms: None, ..ParkedCounts::default() })
+            .with_waiting(waiting, oldest_ms)
+    }
+
+    pub(super) fn next_deadline_ms(&self, event: usize, least_time_ms: Option<i64>) -> Option<i64> {
+        if !self.comes_out && !(self.can_withdraw && event != 0) {
+            return None;
+        }
+        // What these rows form and what then waits is not older than they are.
+        let of_new = least_time_ms.filter(|_| event == 0).map(|time_ms| time_ms.saturating_add(self.max_wait_ms));
+        self.parked.next_deadline_ms().into_iter().chain(of_new).min()
+    }
+
+    pub(super) fn start(
+        &mut self,
+        moment: Moment<'_>,
+        start: &Start,
+        steps: &Steps,
+        ask_driving: bool,
+        counts: &mut Counts,
+        output: &mut Output<'_>,
+    ) {
+        let Moment { plan, state, .. } = moment;
+        let event = start.new.expect("BUG: new rows are of one event table");
+        let mut joined = Joined::new(plan, state, start, moment.now_ns());
+        let condition = plan.events[0].condition.as_ref().filter(|_| ask_driving);
+        let ask_driving = condition.is_some_and(|condition| !keep_driving(&mut joined, event, condition));
+        if event == 0 {
+            counts.joined.0 += joined.rows();
+        }
+        let mut formed = Formed { emitter: self, moment, steps, ask_driving, output, counts };
+        // The figures of the walk over event tables are those of the look-ups, which it has none of.
+        let mut none = Counts::new(plan.lookups.len());
+        Walker { plan, state, inner_as_left: false, counts: &mut none, sink: &mut formed }
+            .walk(joined, &steps.events[event]);
+    }
+
+    /// Judges combinations, one a row: they leave, wait, or expire.
+    fn settle<'a>(
+        &mut self,
+        joined: Joined<'a>,
+        from: From<'_>,
+        pass: Pass<'a>,
+        counts: &mut Counts,
+        output: &mut Output<'_>,
+    ) {
+        let plan = pass.moment.plan;
+        let smart = smart_of(plan);
+        if self.can_withdraw && joined.new_event().is_some_and(|event| event != 0) && self.parked.len() > 0 {
+            let withdrawn = withdrawn(&joined, &self.layout, &self.parked);
+            self.counts.withdrawn += withdrawn.len() as u64;
+            self.parked.remove(&withdrawn);
+        }
+        let verdicts = judge(joined.clone(), smart, &self.joins);
+        let expires = |row: usize| verdicts.missing[row] && verdicts.hopeless[row];
+        let leaves = |row: usize| {
+            !verdicts.missing[row] || (verdicts.hopeless[row] && smart.on_expire == OnExpire::Emit)
+        };
+        let leaving: Vec<u32> = (0..joined.rows() as u32).filter(|&row| leaves(row as usize)).collect();
+        let over: Vec<u32> = (0..joined.rows() as u32).filter(|&row| expires(row as usize)).collect();
+        self.counts.expired += over.len() as u64;
+        self.keep(&joined, from, &verdicts, pass.moment, smart);
+        if smart.on_expire == OnExpire::DeadLetter && !over.is_empty() {
+            self.dead_letters(picked(&joined, &over), "nothing can complete", pass, output);
+        }
+        if !leaving.is_empty() {
+            leave(picked(&joined, &leaving), pass, counts, output);
+        }
+    }
+
+    /// Parks what must wait, and forgets what has waited and waits no longer.
+    fn keep(&mut self, joined: &Joined<'_>, from: From<'_>, verdicts: &Verdicts, moment: Moment<'_>, smart: &Smart) {
+        let waits = |row: usize| verdicts.missing[row] && !verdicts.hopeless[row];
+        let mut wakers = verdicts.wakers.iter().copied().peekable();
+        let mut place_of = vec![u32::MAX; joined.rows()];
+        let mut new = Vec::new();
+        let mut gone = Vec::new();
+        for row in 0..joined.rows() {
+            let mut of_row = Vec::new();
+            while let Some((_, lookup, hash)) = wakers.next_if(|(of, ..)| *of as usize == row) {
+                of_row.push((lookup, hash));
+            }
+            match from {
+                From::New if waits(row) => {
+                    place_of[row] = new.len() as u32;
+                    new.push(row as u32);
+                }
+                From::Parked(ids) if waits(row) => self.parked.rekey(ids[row], &of_row),
+                From::Parked(ids) => gone.push(ids[row]),
+                From::New => {}
+            }
+        }
+        if let From::Parked(_) = from {
+            self.counts.completed += verdicts.missing.iter().filter(|missing| !**missing).count() as u64;
+            self.parked.remove(&gone);
+        }
+        if !new.is_empty() {
+            let wakers = verdicts.wakers.iter().filter(|(row, ..)| place_of[*row as usize] != u32::MAX);
+            let wakers = wakers.map(|&(row, lookup, hash)| Waker { entry: place_of[row as usize], lookup, hash });
+            self.park(picked(joined, &new), &wakers.collect::<Vec<_>>(), moment, smart);
+        }
+    }
+
+    fn park(&mut self, mut joined: Joined<'_>, wakers: &[Waker], moment: Moment<'_>, smart: &Smart) {
+        let columns = self.layout.columns(&mut joined);
+        let times = joined.hidden_i64(0, Hidden::Time);
+        let partitions = joined.hidden(0, Hidden::Partition);
+        let offsets = joined.hidden_i64(0, Hidden::Offset);
+        let drivers = partitions.as_primitive::<Int32Type>().values().iter().copied().zip(offsets);
+        let waiting = |(time_ms, driver): (i64, (i32, i64))| Waiting {
+            deadline_ms: time_ms.saturating_add(smart.max_wait_ms),
+            parked_ms: moment.now_ms,
+            driver,
+        };
+        let entries: Vec<Waiting> = times.into_iter().zip(drivers).map(waiting).collect();
+        self.counts.parked += entries.len() as u64;
+        self.parked.park(&columns, &entries, wakers);
+    }
+
+    pub(super) fn woken_by(&self, plan: &Plan, state: State<'_>, dimension: usize, rows: &[ArrayRef]) -> Vec<u32> {
+        let mut waking: Vec<u32> = Vec::new();
+        for (lookup, hashes) in self.arrivals(plan, state, dimension, rows) {
+            let mut found = Vec::new();
+            self.parked.woken(lookup, &hashes, &mut found);
+            waking.extend(found.into_iter().map(|(row, _)| row));
+        }
+        waking.sort_unstable();
+        waking.dedup();
+        waking
+    }
+
+    /// The awaited look-ups of a dimension, each with the hashes of the keys under which `rows` arrive.
+    fn arrivals(
+        &self,
+        plan: &Plan,
+        state: State<'_>,
+        dimension: usize,
+        rows: &[ArrayRef],
+    ) -> Vec<(usize, KeyHashes)> {
+        if self.parked.len() == 0 {
+            return Vec::new();
+        }
+        let table = state.dimensions[dimension].stored();
+        let lookups = plan.lookups.iter().enumerate();
+        let awaited = lookups.filter(|(number, lookup)| self.awaited[*number] && lookup.dimension == dimension);
+        awaited.map(|(number, lookup)| (number, table.key_hashes(lookup.index, rows))).collect()
+    }
+
+    pub(super) fn wake(
+        &mut self,
+        moment: Moment<'_>,
+        arrived: Arrived<'_>,
+        steps: &Steps,
+        counts: &mut Counts,
+        output: &mut Output<'_>,
+    ) {
+        let mut found: Vec<(u32, ParkedId)> = Vec::new();
+        for (lookup, hashes) in self.arrivals(moment.plan, moment.state, arrived.dimension, arrived.rows) {
+            let mut of_lookup = Vec::new();
+            self.parked.woken(lookup, &hashes, &mut of_lookup);
+            found.extend(of_lookup);
+        }
+        found.sort_by_key(|(row, id)| (*row, self.parked.place(*id)));
+        let mut ids: Vec<ParkedId> = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        ids.extend(found.into_iter().map(|(_, id)| id).filter(|id| seen.insert(*id)));
+        for ids in ids.chunks(AGAIN_MAX) {
+            let start = self.layout.start(&self.parked, ids);
+            let joined = Joined::new(moment.plan, moment.state, &start, moment.now_ns());
+            let pass = Pass { moment, lookups: &steps.lookups, ask_driving: true };
+            self.settle(joined, From::Parked(ids), pass, counts, output);
+        }
+    }
+
+    pub(super) fn expire(
+        &mut self,
+        moment: Moment<'_>,
+        stream_time_ms: Option<i64>,
+        at_end: bool,
+        steps: &Steps,
+        counts: &mut Counts,
+        output: &mut Output<'_>,
+    ) {
+        let smart = smart_of(moment.plan);
+        loop {
+            let mut due = stream_time_ms.map_or_else(Vec::new, |now_ms| self.parked.due_by_stream_time(now_ms, AGAIN_MAX));
+            if due.is_empty() && at_end {
+                due = self.parked.due_by_wall_clock(moment.now_ms.saturating_sub(smart.max_wait_ms), AGAIN_MAX);
+            }
+            if due.is_empty() {
+                return;
+            }
+            self.counts.expired += due.len() as u64;
+            if smart.on_expire != OnExpire::Drop {
+                let start = self.layout.start(&self.parked, &due);
+                let joined = Joined::new(moment.plan, moment.state, &start, moment.now_ns());
+                let pass = Pass { moment, lookups: &steps.lookups, ask_driving: true };
+                match smart.on_expire {
+                    OnExpire::Emit => leave(joined, pass, counts, output),
+                    OnExpire::DeadLetter => self.dead_letters(joined, "still incomplete", pass, output),
+                    OnExpire::Drop => {}
+                }
+            }
+            self.parked.remove(&due);
+        }
+    }
+
+    /// Result rows of combinations whose time is over, as dead letters.
+    fn dead_letters<'a>(&self, joined: Joined<'a>, what: &str, pass: Pass<'a>, output: &mut Output<'_>)
+    where
+        Self: Sized,
+    {
+        let plan = pass.moment.plan;
+        let smart = smart_of(plan);
+        let names: Vec<_> =
+            smart.require.iter().map(|required| plan.outputs[required.output].name.as_str()).collect();
+        let error = format!(
+            "{what} after {}: a required column is missing ({})",
+            shown(smart.max_wait_ms),
+            names.join(", ")
+        );
+        let mut counts = Counts::new(plan.lookups.len());
+        let mut letters = Letters { error, output };
+        Walker { plan, state: pass.moment.state, inner_as_left: true, counts: &mut counts, sink: &mut letters }
+            .walk(joined, pass.lookups);
+    }
+}
+
+/// What combinations go through that leave.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    moment: Moment<'a>,
+    lookups: &'a [Step],
+    ask_driving: bool,
+}
+
+fn picked<'a>(joined: &Joined<'a>, rows: &[u32]) -> Joined<'a> {
+    let mut part = joined.clone();
+    if rows.len() < joined.rows() {
+        part.pick(rows);
+    }
+    part
+}
+
+/// Look-ups, WHERE and SELECT, then out.
+fn leave<'a>(joined: Joined<'a>, pass: Pass<'a>, counts: &mut Counts, output: &mut Output<'_>) {
+    let Moment { plan, state, .. } = pass.moment;
+    let watch = Stopwatch::start();
+    let driving = plan.events[0].condition.as_ref().filter(|_| pass.ask_driving);
+    let mut leave = Leave::new(plan, driving, output);
+    Walker { plan, state, inner_as_left: false, counts, sink: &mut leave }.walk(joined, pass.lookups);
+    leave.count(watch, counts);
+}
+
+/// Takes combinations as they are formed.
+struct Formed<'w, 'o, 'a> {
+    emitter: &'w mut SmartEmitter,
+    moment: Moment<'a>,
+    steps: &'a Steps,
+    ask_driving: bool,
+    counts: &'w mut Counts,
+    output: &'w mut Output<'o>,
+}
+
+impl<'a> Sink<'a> for Formed<'_, '_, 'a> {
+    fn take(&mut self, joined: Joined<'a>) {
+        let pass = Pass { moment: self.moment, lookups: &self.steps.lookups, ask_driving: self.ask_driving };
+        self.emitter.settle(joined, From::New, pass, self.counts, self.output);
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.output.failures.push(failure);
+    }
+}
+
+/// Turns result rows into dead letters.
+struct Letters<'w, 'o> {
+    error: String,
+    output: &'w mut Output<'o>,
+}
+
+impl<'a> Sink<'a> for Letters<'_, '_> {
+    fn take(&mut self, joined: Joined<'a>) {
+        expired(joined, &self.error, &mut self.output.failures);
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.output.failures.push(failure);
+    }
+}

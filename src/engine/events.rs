@@ -1,0 +1,200 @@
+//! Event rows into state (SEMANTICS 4.3), and what of them a walk starts with.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array};
+
+use super::decode::DecodedTable;
+use super::dimensions::{compute_each, taken};
+use super::stream_time::StreamTimes;
+use crate::batch::RawBatch;
+use crate::expression::Expression;
+use crate::join::{Given, Start};
+use crate::plan::{Column, Plan};
+use crate::state::{EventSpec, EventTable, Origins};
+
+/// A chunk of rows ends after this part of the time for which rows are kept, so that they can be forgotten soon after.
+const CHUNKS_A_TTL: i64 = 16;
+
+/// The event tables of a plan.
+pub struct Events {
+    plan: Arc<Plan>,
+    /// The tables; none if there is only one, whose rows nobody needs again.
+    pub tables: Vec<EventTable>,
+}
+
+/// New rows of an event table.
+pub struct NewRows {
+    /// Its place in `Plan::events`.
+    pub event: usize,
+    /// Their records.
+    pub raw: RawBatch,
+    /// The record of each row.
+    pub records: Vec<u32>,
+    /// The columns that the plan keeps, then those that indexes need.
+    columns: Vec<ArrayRef>,
+    plain: usize,
+    times: Vec<i64>,
+    /// Rows for which an index's expression fails: the record, and why.
+    pub failed: Vec<(u32, String)>,
+    /// Whether the condition on the table's columns failed for a row, so that it must be asked again behind the joins.
+    pub is_unsure: bool,
+}
+
+impl Events {
+    /// Empty event tables.
+    pub fn new(plan: &Arc<Plan>) -> Self {
+        let is_joined = plan.events.len() > 1;
+        let tables = if is_joined { plan.events.iter().map(|event| empty(plan, event)).collect() } else { Vec::new() };
+        Self { plan: Arc::clone(plan), tables }
+    }
+
+    /// Rows that have been decoded: those that may matter, ready to be joined and remembered.
+    pub fn rows(&self, event: usize, table: DecodedTable) -> NewRows {
+        let DecodedTable { raw, rows, .. } = table;
+        let plain = rows.columns.len();
+        let mut new = NewRows {
+            event,
+            raw,
+            records: rows.records,
+            columns: rows.columns,
+            plain,
+            times: rows.times,
+            failed: Vec::new(),
+            is_unsure: false,
+        };
+        if self.tables.is_empty() {
+            return new;
+        }
+        if let Some(condition) = &self.plan.events[event].condition {
+            self.scan(condition, &mut new);
+        }
+        let computed = compute_each(&self.plan.events[event].computed, &new.columns, new.records.len());
+        for (row, error) in &computed.failed {
+            new.failed.push((new.records[*row as usize], error.clone()));
+        }
+        if !computed.failed.is_empty() {
+            new.take(&computed.good);
+        }
+        new.columns.extend(computed.columns);
+        new
+    }
+
+    /// Keeps the rows for which the condition holds, and those for which it fails: whether it matters shows later.
+    fn scan(&self, condition: &Expression, new: &mut NewRows) {
+        let given = Start::of_event(new.event, self.plan.events.len(), new.records.len(), new.given(0, new.records.len()));
+        let state = crate::join::State { events: &self.tables, dimensions: &[] };
+        let joined = crate::join::Joined::new(&self.plan, state, &given, 0);
+        let verdicts = crate::join::ask(joined, condition);
+        new.is_unsure = verdicts.contains(&None);
+        let kept: BooleanArray = verdicts.into_iter().map(|verdict| Some(verdict != Some(false))).collect();
+        if kept.true_count() < kept.len() {
+            let kept: Vec<u32> = kept.values().set_indices().map(|row| row as u32).collect();
+            new.take(&kept);
+        }
+    }
+
+    /// Remembers the rows `first..end`.
+    pub fn append(&mut self, rows: &NewRows, first: usize, end: usize) {
+        if self.tables.is_empty() || first == end {
+            return;
+        }
+        let columns: Vec<_> = rows.columns.iter().map(|column| column.slice(first, end - first)).collect();
+        let (partitions, offsets, timestamps) = rows.origins(first, end);
+        let origins = Origins {
+            partitions: &partitions,
+            offsets: &offsets,
+            timestamps: &timestamps,
+            times: &rows.times[first..end],
+        };
+        self.tables[rows.event].append(&columns, origins);
+    }
+
+    /// Forgets rows that no row can need that is not late (SEMANTICS 4.3), at most about `rows_max` of each table; how many,
+    /// by event table.
+    pub fn forget(&mut self, times: &StreamTimes, rows_max: usize) -> Vec<u64> {
+        let plan = Arc::clone(&self.plan);
+        let forget = |(event, table): (usize, &mut EventTable)| {
+            let before_ms = needed_from_ms(&plan, times, event);
+            before_ms.map_or(0, |before_ms| table.forget(before_ms, rows_max) as u64)
+        };
+        self.tables.iter_mut().enumerate().map(forget).collect()
+    }
+}
+
+/// The time of the oldest row of an event table that a row of another table may still need.
+pub(super) fn needed_from_ms(plan: &Plan, times: &StreamTimes, event: usize) -> Option<i64> {
+    let ttl_ms = |event: usize| plan.events[event].ttl_ms;
+    let others = (0..plan.events.len()).filter(|&other| other != event);
+    let bounds = others.map(|other| {
+        // A driving row is matched by what comes at most its ttl later; what matches a driving row that may still come is at
+        // most its own ttl older; and what matched one that is there is needed for as long as that is.
+        let lives_ms = match (event, other) {
+            (0, _) => ttl_ms(0),
+            (_, 0) => ttl_ms(event),
+            _ => ttl_ms(event).saturating_add(ttl_ms(0)),
+        };
+        Some(times.late_before_ms(other)?.saturating_sub(lives_ms))
+    });
+    bounds.min().flatten()
+}
+
+impl NewRows {
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// (partition, time, timestamp) of each row from `first` on.
+    pub fn ticks(&self, first: usize) -> impl Iterator<Item = super::stream_time::Tick> {
+        let rows = self.records[first..].iter().zip(&self.times[first..]);
+        rows.map(|(&record, &time_ms)| {
+            (self.raw.partitions[record as usize], time_ms, self.raw.timestamps[record as usize])
+        })
+    }
+
+    /// The least time of the rows from `first` on.
+    pub fn least_time_ms(&self, first: usize) -> Option<i64> {
+        self.times[first..].iter().copied().min()
+    }
+
+    /// The rows `first..end` as the start of a walk.
+    pub fn start(&self, events: usize, first: usize, end: usize) -> Start {
+        Start::of_event(self.event, events, end - first, self.given(first, end))
+    }
+
+    fn given(&self, first: usize, end: usize) -> Given {
+        let columns = self.columns[..self.plain].iter().map(|column| column.slice(first, end - first)).collect();
+        let (partitions, offsets, timestamps) = self.origins(first, end);
+        Given::new(columns, partitions, offsets, timestamps, self.times[first..end].to_vec())
+    }
+
+    fn origins(&self, first: usize, end: usize) -> (Vec<i32>, Vec<i64>, Vec<i64>) {
+        let RawBatch { partitions, offsets, timestamps, .. } = &self.raw;
+        let records = &self.records[first..end];
+        if records.len() == partitions.len() {
+            return (partitions.clone(), offsets.clone(), timestamps.clone());
+        }
+        let of = |values: &[i64]| records.iter().map(|&record| values[record as usize]).collect();
+        (records.iter().map(|&record| partitions[record as usize]).collect(), of(offsets), of(timestamps))
+    }
+
+    fn take(&mut self, rows: &[u32]) {
+        let indices = UInt32Array::from(rows.to_vec());
+        self.columns = self.columns.iter().map(|column| taken(column, &indices)).collect();
+        self.records = rows.iter().map(|&row| self.records[row as usize]).collect();
+        self.times = rows.iter().map(|&row| self.times[row as usize]).collect();
+    }
+}
+
+fn empty(plan: &Plan, event: &crate::plan::Event) -> EventTable {
+    let table = &plan.tables[event.table.index()];
+    let mut columns: Vec<_> = table.columns.iter().map(Column::data_type).collect();
+    columns.extend(event.computed.iter().map(|expression| expression.data_type().clone()));
+    let kept_ms = event.ttl_ms.saturating_add(if event.join.is_some() { 0 } else { event.lateness_ms });
+    EventTable::new(EventSpec {
+        columns,
+        indexes: event.indexes.clone(),
+        chunk_span_ms: (kept_ms / CHUNKS_A_TTL).max(1),
+    })
+}
