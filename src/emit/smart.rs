@@ -11,9 +11,7 @@ use super::withdraw::{can_withdraw, withdrawn};
 use crate::batch::Parked as ParkedCounts;
 use crate::clock::Stopwatch;
 use crate::config::OnExpire;
-use crate::join::{
-    Counts, Failure, Hidden, Joined, Output, Sink, Start, State, Step, Steps, Walker, expired,
-};
+use crate::join::{Counts, Failure, Hidden, Joined, Output, Sink, Start, State, Step, Steps, Walker, expired};
 use crate::plan::{Emission, LookupKind, Plan, Smart};
 use crate::shard::KeyHashes;
 use crate::state::{Parked, ParkedId, Waiting, Waker};
@@ -143,9 +141,8 @@ impl SmartEmitter {
         }
         let verdicts = judge(joined.clone(), smart, &self.joins);
         let expires = |row: usize| verdicts.missing[row] && verdicts.hopeless[row];
-        let leaves = |row: usize| {
-            !verdicts.missing[row] || (verdicts.hopeless[row] && smart.on_expire == OnExpire::Emit)
-        };
+        let leaves =
+            |row: usize| !verdicts.missing[row] || (verdicts.hopeless[row] && smart.on_expire == OnExpire::Emit);
         let leaving: Vec<u32> = (0..joined.rows() as u32).filter(|&row| leaves(row as usize)).collect();
         let over: Vec<u32> = (0..joined.rows() as u32).filter(|&row| expires(row as usize)).collect();
         self.counts.expired += over.len() as u64;
@@ -220,13 +217,7 @@ impl SmartEmitter {
     }
 
     /// The awaited look-ups of a dimension, each with the hashes of the keys under which `rows` arrive.
-    fn arrivals(
-        &self,
-        plan: &Plan,
-        state: State<'_>,
-        dimension: usize,
-        rows: &[ArrayRef],
-    ) -> Vec<(usize, KeyHashes)> {
+    fn arrivals(&self, plan: &Plan, state: State<'_>, dimension: usize, rows: &[ArrayRef]) -> Vec<(usize, KeyHashes)> {
         if self.parked.len() == 0 {
             return Vec::new();
         }
@@ -273,7 +264,8 @@ impl SmartEmitter {
     ) {
         let smart = smart_of(moment.plan);
         loop {
-            let mut due = stream_time_ms.map_or_else(Vec::new, |now_ms| self.parked.due_by_stream_time(now_ms, AGAIN_MAX));
+            let mut due =
+                stream_time_ms.map_or_else(Vec::new, |now_ms| self.parked.due_by_stream_time(now_ms, AGAIN_MAX));
             if due.is_empty() && at_end {
                 due = self.parked.due_by_wall_clock(moment.now_ms.saturating_sub(smart.max_wait_ms), AGAIN_MAX);
             }
@@ -302,13 +294,9 @@ impl SmartEmitter {
     {
         let plan = pass.moment.plan;
         let smart = smart_of(plan);
-        let names: Vec<_> =
-            smart.require.iter().map(|required| plan.outputs[required.output].name.as_str()).collect();
-        let error = format!(
-            "{what} after {}: a required column is missing ({})",
-            shown(smart.max_wait_ms),
-            names.join(", ")
-        );
+        let names: Vec<_> = smart.require.iter().map(|required| plan.outputs[required.output].name.as_str()).collect();
+        let error =
+            format!("{what} after {}: a required column is missing ({})", shown(smart.max_wait_ms), names.join(", "));
         let mut counts = Counts::new(plan.lookups.len());
         let mut letters = Letters { error, output };
         Walker { plan, state: pass.moment.state, inner_as_left: true, counts: &mut counts, sink: &mut letters }

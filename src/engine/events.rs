@@ -91,7 +91,8 @@ impl Events {
 
     /// Keeps the rows for which the condition holds, and those for which it fails: whether it matters shows later.
     fn scan(&self, condition: &Expression, new: &mut NewRows) {
-        let given = Start::of_event(new.event, self.plan.events.len(), new.records.len(), new.given(0, new.records.len()));
+        let given =
+            Start::of_event(new.event, self.plan.events.len(), new.records.len(), new.given(0, new.records.len()));
         let state = crate::join::State { events: &self.tables, dimensions: &[] };
         let joined = crate::join::Joined::new(&self.plan, state, &given, 0);
         let verdicts = crate::join::ask(joined, condition);

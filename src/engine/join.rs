@@ -206,13 +206,7 @@ impl JoinStage {
         (others_ms >= deadline_ms).then_some(deadline_ms)
     }
 
-    fn expire(
-        &mut self,
-        at_end: bool,
-        now_ms: i64,
-        counts: &mut Counts,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<()> {
+    fn expire(&mut self, at_end: bool, now_ms: i64, counts: &mut Counts, delivery: &mut Delivery<'_>) -> Result<()> {
         let stream_time_ms = self.times.least_ms(None);
         let failures = self.emit(now_ms, delivery, |emitter, moment, output| {
             emitter.expire(moment, stream_time_ms, at_end, counts, output);
@@ -307,8 +301,13 @@ impl JoinStage {
         report.durations.sql += counts.sql.saturating_sub(report.durations.encode);
         report.parked = self.emitter.take_counts();
         if has_rows || forgotten.iter().any(|rows| *rows > 0) {
-            let mut events: Vec<_> =
-                self.events.tables.iter().map(|table| table.stored()).map(|table| (table.rows(), table.memory_bytes())).collect();
+            let mut events: Vec<_> = self
+                .events
+                .tables
+                .iter()
+                .map(|table| table.stored())
+                .map(|table| (table.rows(), table.memory_bytes()))
+                .collect();
             events.resize(self.plan.events.len(), (0, 0));
             let dimensions = self.dimensions.tables.iter().map(|table| (table.rows(), table.memory_bytes()));
             let sizes = events.into_iter().chain(dimensions);

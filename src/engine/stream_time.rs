@@ -55,12 +55,7 @@ pub struct Taken {
 impl StreamTimes {
     /// No row yet; `lateness_ms` by table.
     pub fn new(lateness_ms: impl Iterator<Item = i64>, idle_timeout_ms: i64) -> Self {
-        let table = |lateness_ms| StreamTime {
-            lateness_ms,
-            partitions: BTreeMap::new(),
-            is_told: false,
-            now_ms: None,
-        };
+        let table = |lateness_ms| StreamTime { lateness_ms, partitions: BTreeMap::new(), is_told: false, now_ms: None };
         Self { tables: lateness_ms.map(table).collect(), idle_timeout_ms }
     }
 

@@ -299,7 +299,9 @@ fn gathered(table: &Stored, column: usize, found: &Found) -> ArrayRef {
 
 fn null_where(missed: Option<BooleanArray>, computed: ArrayRef) -> Result<ArrayRef, String> {
     match missed {
-        Some(missed) if !computed.data_type().is_null() => nullif(&computed, &missed).map_err(|error| error.to_string()),
+        Some(missed) if !computed.data_type().is_null() => {
+            nullif(&computed, &missed).map_err(|error| error.to_string())
+        }
         _ => Ok(computed),
     }
 }

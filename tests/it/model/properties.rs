@@ -498,3 +498,26 @@ fn smart_rows_equal_the_yardstick_when_dimensions_only_grow() {
         assert!(formed_rows.get() > 100, "only {} rows came out", formed_rows.get());
     }
 }
+
+#[test]
+fn a_partition_that_moves_is_judged_by_what_was_forgotten_of_it() {
+    // One instance has come to 100 with partition 1 and forgot a row of it; another is at 10 with partition 0. Whoever
+    // gets both must not take a row of partition 1 for one that is on time: its match is gone.
+    let spec = event_joins(false).swap_remove(0);
+    let row = |time_ms| Record { time_ms, timestamp_ms: time_ms, value: json!({"id": 1, "a": 1, "b": 1}) };
+    let mut kafka = Kafka::default();
+    kafka.logs.insert((1, 1), vec![row(10)]);
+    kafka.logs.insert((0, 1), vec![row(100)]);
+    kafka.logs.insert((0, 0), vec![row(10)]);
+    let passing = Passing { now_ms: 1_000, ..Passing::default() };
+    for assigned in [BTreeSet::from([1]), BTreeSet::from([0])] {
+        let mut process = Process::start(&spec, &kafka, assigned.clone(), &Disk::default(), 1_000);
+        process.cut(&kafka, 0, &|_, end| end, &passing);
+        kafka.commit(&assigned, &process.snapshot());
+    }
+    assert_eq!(kafka.offsets[&(1, 1)].oldest_needed, 1, "the row at 10 is forgotten");
+    kafka.logs.get_mut(&(0, 1)).expect("it has a row").push(row(25));
+    let mut process = Process::start(&spec, &kafka, BTreeSet::from([0, 1]), &Disk::default(), 1_000);
+    process.cut(&kafka, 0, &|_, end| end, &passing);
+    assert!(process.late.contains(&(0, 1, 1)) && process.ends.is_empty());
+}
