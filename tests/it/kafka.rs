@@ -30,6 +30,8 @@ pub fn reading(broker: &Broker, name: &str, dimensions: &[&str]) -> KafkaSourceC
         idle_timeout_ms: 30_000,
         max_ahead_ms: 60_000,
         metadata_refresh_ms: 30_000,
+        tells_time: false,
+        row_times: Vec::new(),
     }
 }
 
