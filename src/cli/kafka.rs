@@ -29,7 +29,12 @@ pub(super) fn sample(settings: &Settings, topic: &str, records_max: usize) -> Re
 }
 
 /// Where a pipeline reads.
-pub(super) fn source_config(settings: &Settings, pipeline: &Pipeline, plan: &Plan, row_times: &Arc<RowTimes>) -> KafkaSourceConfig {
+pub(super) fn source_config(
+    settings: &Settings,
+    pipeline: &Pipeline,
+    plan: &Plan,
+    row_times: &Arc<RowTimes>,
+) -> KafkaSourceConfig {
     let of_role = |role: Role| -> Vec<_> {
         let tables = plan.tables.iter().filter(|table| table.role == role);
         tables.map(|table| (table.id, table.topic.clone())).collect()

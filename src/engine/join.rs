@@ -204,8 +204,8 @@ impl JoinStage {
             });
             let records = &rows.records[first..end];
             self.reject_failures(Some((event, &rows.raw, records)), failures, delivery)?;
-            if place < rows.ticks().len() {
-                self.times.settle(wall_ms, None);
+            self.times.settle(wall_ms, None);
+            if until_ms.is_some() {
                 self.expire(false, now_ms, counts, delivery)?;
             }
         }

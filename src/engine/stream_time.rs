@@ -79,7 +79,8 @@ impl StreamTimes {
     /// Records of these partitions of a table are about to be taken: they are not at their ends, so they count.
     pub fn have_rows(&mut self, table: usize, partitions: &[i32], wall_ms: i64) {
         for partition in partitions.chunk_by(|left, right| left == right).map(|same| same[0]) {
-            if let Some(Partition { ended_ms: Some(ended_ms), .. }) = self.tables[table].partitions.get_mut(&partition) {
+            if let Some(Partition { ended_ms: Some(ended_ms), .. }) = self.tables[table].partitions.get_mut(&partition)
+            {
                 *ended_ms = wall_ms;
             }
         }
@@ -140,6 +141,7 @@ impl StreamTimes {
     }
 
     /// The stream time of a table, if it has one yet.
+    #[cfg(test)]
     pub fn of(&self, table: usize) -> Option<i64> {
         self.tables[table].now_ms
     }

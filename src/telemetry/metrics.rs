@@ -159,7 +159,11 @@ impl Families {
                 "1 once a dimension is read to its end at start, else 0",
                 TOPIC,
             ),
-            evictions: counter("kaflowsql_state_evictions_total", "Event rows forgotten once no row can need them", TOPIC),
+            evictions: counter(
+                "kaflowsql_state_evictions_total",
+                "Event rows forgotten once no row can need them",
+                TOPIC,
+            ),
             parked: counter("kaflowsql_parked_total", "Combinations that began to wait for what they lack", PIPELINE),
             completed: counter("kaflowsql_completed_total", "Waiting combinations that became complete", PIPELINE),
             withdrawn: counter(

@@ -7,8 +7,8 @@ use prometheus::{Gauge, Histogram, IntCounter};
 
 use super::metrics::Families;
 use super::topic::{TopicMetrics, TopicSnapshot};
-use super::window::Window;
 use super::waiting::WaitingMetrics;
+use super::window::Window;
 use crate::batch::{Parked, Stage};
 use crate::clock::Clock;
 
