@@ -218,6 +218,8 @@ pub struct Cut {
     pub partitions: Vec<PartitionState>,
     /// Whether all inputs, the dimensions too, are read to their ends.
     pub at_end: bool,
+    /// Whether event tables are read again, from the offsets that were committed: what is remembered of them is void.
+    pub begins_anew: bool,
     /// What the stream time of every event table is after this cut at least, ms since the epoch: for tests, and for files
     /// that have ended (`i64::MAX`).
     pub stream_time_ms: Option<i64>,

@@ -6,6 +6,7 @@ use super::decode::{DecodedCut, DecodedTable};
 use super::delivery::{Delivery, HandOver};
 use super::dimensions::{Changes, Dimensions};
 use super::events::{Events, NewRows};
+use super::held::Held;
 use super::reject::Rejection;
 use super::stream_time::StreamTimes;
 use crate::batch::{DeadLetter, Outcome, RawBatch, RowTimes, Stage, TableId};
@@ -32,6 +33,8 @@ pub struct JoinStage {
     encoder: Encoder,
     /// Rows' times are never beyond this, whatever the wall clock says.
     trusts_times: bool,
+    /// Where reading must begin again after a restart, if anything of event rows is remembered.
+    held: Option<Held>,
     /// Told how far rows have come.
     row_times: Option<Arc<RowTimes>>,
 }
@@ -51,6 +54,7 @@ impl JoinStage {
             emitter: Emitter::new(&plan),
             encoder: Encoder::new(&outputs, plan.key),
             trusts_times: false,
+            held: Held::of(&plan),
             row_times: None,
             plan,
         }
@@ -72,7 +76,11 @@ impl JoinStage {
     /// # Errors
     /// When a row fails under `on_error: fail`, or when `hand_over` fails.
     pub fn process(&mut self, cut: DecodedCut, hand_over: HandOver<'_>) -> Result<()> {
-        let DecodedCut { batches, dead_letters, positions, partitions, at_end, stream_time_ms, report } = cut;
+        let DecodedCut { batches, dead_letters, positions, partitions, at_end, begins_anew, stream_time_ms, report } =
+            cut;
+        if begins_anew {
+            self.begin_anew();
+        }
         let outcome = Outcome { dead_letters, positions, report, ..Outcome::default() };
         let now_ms = self.clock.now_ms();
         let wall_ms = if self.trusts_times { i64::MAX } else { now_ms };
@@ -102,11 +110,23 @@ impl JoinStage {
             self.times.settle(wall_ms, stream_time_ms);
             self.expire(at_end, now_ms, &mut counts, &mut delivery)
         });
-        let forgotten = self.events.forget(&self.times, 4 * rows + FORGOTTEN_ROWS);
+        let forgotten = self.events.forget(&self.times, 4 * rows + FORGOTTEN_ROWS, self.held.as_mut());
+        if let Some(held) = &mut self.held {
+            let read = std::mem::take(&mut delivery.outcome.positions);
+            delivery.outcome.positions = held.positions(read, &partitions, self.emitter.oldest_drivers(now_ms));
+        }
         self.report(counts, forgotten, has_rows, &mut delivery);
         let finished = result.and_then(|()| delivery.finish());
         self.encoder = encoder;
         finished
+    }
+
+    /// Forgets all that is remembered of event tables: they are read again.
+    fn begin_anew(&mut self) {
+        self.events = Events::new(&self.plan);
+        self.times.clear();
+        self.emitter = Emitter::new(&self.plan);
+        self.held = Held::of(&self.plan);
     }
 
     /// Applies a dimension's records; those that something waits for wake it, each at its place (SEMANTICS 2.4).
@@ -195,7 +215,7 @@ impl JoinStage {
             delivery.outcome.report.late[event] += taken.late;
             place += taken.rows;
             let end = rows.kept_from(place);
-            self.events.append(&rows, first, end);
+            self.events.append(&rows, first, end, self.held.as_mut());
             let start = rows.start(self.plan.events.len(), first, end);
             let is_multiple = self.plan.events.len() > 1;
             let ask_driving = !is_multiple || event != 0 || rows.is_unsure;

@@ -59,6 +59,13 @@ impl StreamTimes {
         Self { tables: lateness_ms.map(table).collect(), idle_timeout_ms }
     }
 
+    /// Forgets all times: no row yet.
+    pub fn clear(&mut self) {
+        for table in &mut self.tables {
+            *table = StreamTime { partitions: BTreeMap::new(), is_told: false, now_ms: None, ..*table };
+        }
+    }
+
     /// Which partitions are read, and which of them are at their ends.
     pub fn tell(&mut self, partitions: &[PartitionState], wall_ms: i64) {
         if partitions.is_empty() {

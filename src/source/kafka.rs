@@ -183,13 +183,13 @@ impl Source for KafkaSource {
             self.let_it_grow();
         }
         let cut = self.cut()?;
-        if !cut.batches.is_empty() {
+        if !cut.batches.is_empty() || cut.begins_anew {
             return Ok(self.hand_over(cut));
         }
         self.wait();
         let cut = self.cut()?;
         // An empty cut says that time has passed.
-        let is_idle = cut.batches.is_empty() && cut.partitions.is_empty();
+        let is_idle = cut.batches.is_empty() && cut.partitions.is_empty() && !cut.begins_anew;
         Ok(if is_idle { Next::Idle } else { self.hand_over(cut) })
     }
 

@@ -9,9 +9,10 @@ use prometheus::{
 };
 
 use super::pipeline::PipelineMetrics;
+use super::waiting::WaitingFamilies;
 use crate::clock::Clock;
 
-const PIPELINE: &[&str] = &["pipeline"];
+pub(super) const PIPELINE: &[&str] = &["pipeline"];
 const TOPIC: &[&str] = &["pipeline", "topic"];
 
 /// Bounds of the buckets of durations: a look-up of a small batch takes 10 µs, a commit that goes wrong 10 s.
@@ -56,12 +57,7 @@ pub(super) struct Families {
     pub(super) loaded: IntGaugeVec,
     pub(super) lag: IntGaugeVec,
     pub(super) evictions: IntCounterVec,
-    pub(super) parked: IntCounterVec,
-    pub(super) completed: IntCounterVec,
-    pub(super) withdrawn: IntCounterVec,
-    pub(super) expired: IntCounterVec,
-    pub(super) waiting: IntGaugeVec,
-    pub(super) waiting_age: IntGaugeVec,
+    pub(super) waiting: WaitingFamilies,
 }
 
 impl Metrics {
@@ -164,16 +160,7 @@ impl Families {
                 "Event rows forgotten once no row can need them",
                 TOPIC,
             ),
-            parked: counter("kaflowsql_parked_total", "Combinations that began to wait for what they lack", PIPELINE),
-            completed: counter("kaflowsql_completed_total", "Waiting combinations that became complete", PIPELINE),
-            withdrawn: counter(
-                "kaflowsql_withdrawn_total",
-                "Waiting combinations that gave way to one with another event row",
-                PIPELINE,
-            ),
-            expired: counter("kaflowsql_expired_total", "Combinations whose max_wait was over", PIPELINE),
-            waiting: gauge("kaflowsql_pending", "Combinations that wait for what they lack", PIPELINE),
-            waiting_age: gauge("kaflowsql_pending_age_seconds", "How long the oldest of them has waited", PIPELINE),
+            waiting: WaitingFamilies::register(registry),
             lag: gauge(
                 "kaflowsql_lag",
                 "Records of a partition that are not read yet",
@@ -183,7 +170,10 @@ impl Families {
     }
 }
 
-fn vector<B: MetricVecBuilder + 'static>(registry: &Registry, created: prometheus::Result<MetricVec<B>>) -> MetricVec<B>
+pub(super) fn vector<B: MetricVecBuilder + 'static>(
+    registry: &Registry,
+    created: prometheus::Result<MetricVec<B>>,
+) -> MetricVec<B>
 where
     MetricVec<B>: Collector,
 {

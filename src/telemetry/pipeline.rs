@@ -131,7 +131,7 @@ impl PipelineMetrics {
 
     /// A batch did this to combinations that wait. Called under smart emission only: elsewhere nothing can wait.
     pub fn waiting(&self, parked: &Parked) {
-        self.waiting.get_or_init(|| WaitingMetrics::new(&self.name, &self.families)).update(parked);
+        self.waiting.get_or_init(|| WaitingMetrics::new(&self.name, &self.families.waiting)).update(parked);
     }
 
     /// The pipeline's name.

@@ -2,13 +2,41 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use prometheus::{IntCounter, IntGauge};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::metrics::Families;
+use super::metrics::{PIPELINE, vector};
 use crate::batch::Parked;
 
 /// Stands for no combination that waits.
 const NONE: i64 = i64::MAX;
+
+/// These metrics of all pipelines.
+pub(super) struct WaitingFamilies {
+    parked: IntCounterVec,
+    completed: IntCounterVec,
+    withdrawn: IntCounterVec,
+    expired: IntCounterVec,
+    waiting: IntGaugeVec,
+    age_seconds: IntGaugeVec,
+}
+
+impl WaitingFamilies {
+    pub(super) fn register(registry: &Registry) -> Self {
+        let counter = |name, help| vector(registry, IntCounterVec::new(Opts::new(name, help), PIPELINE));
+        let gauge = |name, help| vector(registry, IntGaugeVec::new(Opts::new(name, help), PIPELINE));
+        Self {
+            parked: counter("kaflowsql_parked_total", "Combinations that began to wait for what they lack"),
+            completed: counter("kaflowsql_completed_total", "Waiting combinations that became complete"),
+            withdrawn: counter(
+                "kaflowsql_withdrawn_total",
+                "Waiting combinations that gave way to one with another event row",
+            ),
+            expired: counter("kaflowsql_expired_total", "Combinations whose max_wait was over"),
+            waiting: gauge("kaflowsql_pending", "Combinations that wait for what they lack"),
+            age_seconds: gauge("kaflowsql_pending_age_seconds", "How long the oldest of them has waited"),
+        }
+    }
+}
 
 /// What waits in a pipeline, and how it ends. The handles are made when something waits for the first time.
 pub(super) struct WaitingMetrics {
@@ -23,7 +51,7 @@ pub(super) struct WaitingMetrics {
 }
 
 impl WaitingMetrics {
-    pub(super) fn new(pipeline: &str, families: &Families) -> Self {
+    pub(super) fn new(pipeline: &str, families: &WaitingFamilies) -> Self {
         let labels = &[pipeline];
         Self {
             parked: families.parked.with_label_values(labels),
@@ -31,7 +59,7 @@ impl WaitingMetrics {
             withdrawn: families.withdrawn.with_label_values(labels),
             expired: families.expired.with_label_values(labels),
             waiting: families.waiting.with_label_values(labels),
-            age_seconds: families.waiting_age.with_label_values(labels),
+            age_seconds: families.age_seconds.with_label_values(labels),
             oldest_ms: AtomicI64::new(NONE),
         }
     }

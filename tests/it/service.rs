@@ -240,7 +240,8 @@ fn an_order_waits_for_its_payment_and_no_longer_than_it_should() {
     fs::write(folder.path().join("pipeline.yaml"), pipeline).unwrap();
     let http = free_address();
     let brokers = &broker.cluster().brokers[0];
-    let config = format!("kafka: {{brokers: [\"{brokers}\"], consumer: {{group: it}}}}\nhttp: {{listen: \"{http}\"}}\n");
+    let config =
+        format!("kafka: {{brokers: [\"{brokers}\"], consumer: {{group: it}}}}\nhttp: {{listen: \"{http}\"}}\n");
     fs::write(folder.path().join("config.yaml"), config).unwrap();
     let setup = Setup { folder, name, http };
     for topic in ["orders", "payments"] {

@@ -40,6 +40,8 @@ pub(super) struct EventReader {
     reset: AutoOffsetReset,
     max_ahead_ms: i64,
     idle_timeout: Duration,
+    /// Whether partitions were given up since the last cut.
+    begins_anew: bool,
     row_times: Vec<(TableId, Arc<RowTimes>)>,
     progress: Arc<LoadProgress>,
     wake: Sender<()>,
@@ -85,6 +87,7 @@ impl EventReader {
             reset: config.auto_offset_reset,
             max_ahead_ms: config.max_ahead_ms,
             idle_timeout: Duration::from_millis(config.idle_timeout_ms),
+            begins_anew: false,
             row_times: config.row_times.clone(),
             progress: Arc::clone(progress),
             wake: wake.clone(),
@@ -169,8 +172,10 @@ impl EventReader {
             self.committer.send_all();
         }
         self.unplaced = None;
+        let had_partitions = !self.partitions.is_empty();
         self.partitions.clear();
         self.membership.gave_up();
+        self.begins_anew |= had_partitions;
         self.progress.waiting_for(&format!("consumer group {group} is being rebalanced"));
         self.consumer
             .unassign()
@@ -290,7 +295,8 @@ impl EventReader {
     }
 
     /// Tells which partitions are read, and which of them are at their ends.
-    pub(super) fn tell(&self, cut: &mut Cut) {
+    pub(super) fn tell(&mut self, cut: &mut Cut) {
+        cut.begins_anew = std::mem::take(&mut self.begins_anew);
         let state = |partition: &Partition<GroupContext>| PartitionState {
             table: self.topics[partition.topic].table,
             partition: partition.number,
