@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array};
 use super::decode::DecodedTable;
 use super::dimensions::{compute_each, taken};
 use super::stream_time::{StreamTimes, Tick};
-use crate::batch::RawBatch;
+use crate::batch::{RawBatch, RowTimes};
 use crate::expression::Expression;
 use crate::join::{Given, Start};
 use crate::plan::{Column, Plan};
@@ -153,6 +153,14 @@ impl NewRows {
     /// (partition, time, timestamp) of all rows that were decoded: those that don't matter otherwise let time pass too.
     pub fn ticks(&self) -> &[Tick] {
         &self.ticks
+    }
+
+    /// Tells how far each partition's rows have come.
+    pub fn tell(&self, times: &RowTimes) {
+        for rows in self.ticks.chunk_by(|left, right| left.0 == right.0) {
+            let reached_ms = rows.iter().map(|(_, time_ms, _)| *time_ms).max().unwrap_or(i64::MIN);
+            times.tell(self.raw.table, rows[0].0, reached_ms);
+        }
     }
 
     /// The first of the rows that stood at `place` or later among all that were decoded.

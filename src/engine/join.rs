@@ -8,7 +8,7 @@ use super::dimensions::{Changes, Dimensions};
 use super::events::{Events, NewRows};
 use super::reject::Rejection;
 use super::stream_time::StreamTimes;
-use crate::batch::{DeadLetter, Outcome, RawBatch, Stage, TableId};
+use crate::batch::{DeadLetter, Outcome, RawBatch, RowTimes, Stage, TableId};
 use crate::clock::{Clock, Stopwatch};
 use crate::config::{OnError, Pipeline};
 use crate::emit::{Arrived, Emitter, Moment};
@@ -32,6 +32,8 @@ pub struct JoinStage {
     encoder: Encoder,
     /// Rows' times are never beyond this, whatever the wall clock says.
     trusts_times: bool,
+    /// Told how far rows have come.
+    row_times: Option<Arc<RowTimes>>,
 }
 
 impl JoinStage {
@@ -49,6 +51,7 @@ impl JoinStage {
             emitter: Emitter::new(&plan),
             encoder: Encoder::new(&outputs, plan.key),
             trusts_times: false,
+            row_times: None,
             plan,
         }
     }
@@ -56,6 +59,11 @@ impl JoinStage {
     /// From now on the wall clock counts as after every row: stream time is what rows say (for files).
     pub fn trust_times(&mut self) {
         self.trusts_times = true;
+    }
+
+    /// Tells `times`, from now on, how far rows have come.
+    pub fn tell_times(&mut self, times: Arc<RowTimes>) {
+        self.row_times = Some(times);
     }
 
     /// Processes a cut, in its order. What comes out is handed over in pieces of bounded size; the positions come with the
@@ -74,6 +82,9 @@ impl JoinStage {
         let mut counts = Counts::new(self.plan.lookups.len());
         delivery.outcome.report.late = vec![0; self.plan.tables.len()];
         self.times.tell(&partitions, wall_ms);
+        for table in batches.iter().filter(|table| table.rows.table.index() < self.plan.events.len()) {
+            self.times.have_rows(table.rows.table.index(), &table.raw.partitions, wall_ms);
+        }
         let mut rows = 0;
         let mut result = Ok(());
         for table in batches {
@@ -170,13 +181,16 @@ impl JoinStage {
     ) -> Result<()> {
         let event = table.rows.table.index();
         let rows = self.events.rows(event, table);
+        if let Some(times) = &self.row_times {
+            rows.tell(times);
+        }
         for (record, error) in &rows.failed {
             self.reject(&rows.raw, TableId(event as u32), *record, None, (Stage::Sql, error.clone()), delivery)?;
         }
         let mut place = 0;
         while place < rows.ticks().len() {
             let first = rows.kept_from(place);
-            let until_ms = self.expiry_within(&rows, first);
+            let until_ms = self.expiry_within(&rows, first, wall_ms);
             let taken = self.times.advance(event, rows.ticks()[place..].iter().copied(), wall_ms, until_ms);
             delivery.outcome.report.late[event] += taken.late;
             place += taken.rows;
@@ -190,8 +204,8 @@ impl JoinStage {
             });
             let records = &rows.records[first..end];
             self.reject_failures(Some((event, &rows.raw, records)), failures, delivery)?;
-            if place < rows.ticks().len() {
-                self.times.settle(wall_ms, None);
+            self.times.settle(wall_ms, None);
+            if until_ms.is_some() {
                 self.expire(false, now_ms, counts, delivery)?;
             }
         }
@@ -200,14 +214,14 @@ impl JoinStage {
 
     /// The stream time of the table of `rows` at which something expires, if that could be before they are all joined and
     /// its place among them matters.
-    fn expiry_within(&self, rows: &NewRows, first: usize) -> Option<i64> {
+    fn expiry_within(&self, rows: &NewRows, first: usize, wall_ms: i64) -> Option<i64> {
         let deadline_ms = self.emitter.next_deadline_ms(rows.event, rows.least_time_ms(first))?;
-        let others_ms = self.times.least_ms(Some(rows.event))?;
+        let others_ms = self.times.least_of_others_ms(rows.event, wall_ms)?;
         (others_ms >= deadline_ms).then_some(deadline_ms)
     }
 
     fn expire(&mut self, at_end: bool, now_ms: i64, counts: &mut Counts, delivery: &mut Delivery<'_>) -> Result<()> {
-        let stream_time_ms = self.times.least_ms(None);
+        let stream_time_ms = self.times.least_ms();
         let failures = self.emit(now_ms, delivery, |emitter, moment, output| {
             emitter.expire(moment, stream_time_ms, at_end, counts, output);
         });

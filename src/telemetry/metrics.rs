@@ -55,6 +55,13 @@ pub(super) struct Families {
     pub(super) state_entries: IntGaugeVec,
     pub(super) loaded: IntGaugeVec,
     pub(super) lag: IntGaugeVec,
+    pub(super) evictions: IntCounterVec,
+    pub(super) parked: IntCounterVec,
+    pub(super) completed: IntCounterVec,
+    pub(super) withdrawn: IntCounterVec,
+    pub(super) expired: IntCounterVec,
+    pub(super) waiting: IntGaugeVec,
+    pub(super) waiting_age: IntGaugeVec,
 }
 
 impl Metrics {
@@ -152,6 +159,21 @@ impl Families {
                 "1 once a dimension is read to its end at start, else 0",
                 TOPIC,
             ),
+            evictions: counter(
+                "kaflowsql_state_evictions_total",
+                "Event rows forgotten once no row can need them",
+                TOPIC,
+            ),
+            parked: counter("kaflowsql_parked_total", "Combinations that began to wait for what they lack", PIPELINE),
+            completed: counter("kaflowsql_completed_total", "Waiting combinations that became complete", PIPELINE),
+            withdrawn: counter(
+                "kaflowsql_withdrawn_total",
+                "Waiting combinations that gave way to one with another event row",
+                PIPELINE,
+            ),
+            expired: counter("kaflowsql_expired_total", "Combinations whose max_wait was over", PIPELINE),
+            waiting: gauge("kaflowsql_pending", "Combinations that wait for what they lack", PIPELINE),
+            waiting_age: gauge("kaflowsql_pending_age_seconds", "How long the oldest of them has waited", PIPELINE),
             lag: gauge(
                 "kaflowsql_lag",
                 "Records of a partition that are not read yet",
