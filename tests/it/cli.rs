@@ -3,10 +3,10 @@
 mod contract;
 mod editors;
 mod explain;
-mod flights;
 mod garbage;
 mod infer;
 mod invoke;
+mod pipelines;
 mod test_verb;
 mod validate;
 
