@@ -3,7 +3,7 @@
 use super::Moment;
 use crate::clock::Stopwatch;
 use crate::expression::Expression;
-use crate::join::{Counts, Failure, Joined, Output, Sink, Start, Steps, Walker, project};
+use crate::join::{Counts, Failure, Joined, Output, Sink, Start, Steps, Walker, ask, project};
 use crate::plan::Plan;
 
 /// WHERE and SELECT, then out.
@@ -17,9 +17,9 @@ pub(super) struct Leave<'w, 'o, 'p> {
 }
 
 impl<'w, 'o, 'p> Leave<'w, 'o, 'p> {
-    /// Asks the conditions behind the joins, and this one on the driving row.
+    /// Asks this condition on the driving row, and then those behind the joins.
     pub(super) fn new(plan: &'p Plan, driving: Option<&'p Expression>, output: &'w mut Output<'o>) -> Self {
-        let conditions = plan.condition.iter().chain(driving).collect();
+        let conditions = driving.into_iter().chain(&plan.condition).collect();
         Self { conditions, output, matched: (0, None), sql: std::time::Duration::ZERO }
     }
 
@@ -34,24 +34,43 @@ impl<'w, 'o, 'p> Leave<'w, 'o, 'p> {
 impl<'a> Sink<'a> for Leave<'_, '_, '_> {
     fn take(&mut self, joined: Joined<'a>) {
         let watch = Stopwatch::start();
-        self.matched.0 += joined.matched_start_rows(&mut self.matched.1);
+        if joined.new_event() == Some(0) {
+            self.matched.0 += joined.matched_start_rows(&mut self.matched.1);
+        }
         project(joined, &self.conditions, self.output);
         self.sql += watch.elapsed();
     }
 
     fn fail(&mut self, failure: Failure) {
-        self.output.failures.push(failure);
+        (self.output.fail)(failure);
     }
 }
 
-/// Asks the condition on the driving row, if it can be asked now: where it fails for a row, or the driving row is not known
-/// yet, it is asked at the end.
-pub(super) fn keep_driving(joined: &mut Joined<'_>, event: usize, condition: &Expression) -> bool {
+/// Rows of a walk that share whether the condition on their driving row is still to be asked.
+pub(super) type Part<'a> = (Joined<'a>, bool);
+
+/// Asks the condition on the driving row, if it is known. What fails is kept, in parts of their own: it has failed only if a
+/// result row would have come of it, so it is asked again behind the joins.
+pub(super) fn asked<'a>(mut joined: Joined<'a>, event: usize, condition: Option<&Expression>) -> Vec<Part<'a>> {
+    let Some(condition) = condition else { return vec![(joined, false)] };
     if event != 0 {
-        return false;
+        return vec![(joined, true)];
     }
-    let mask = joined.evaluate_condition(condition);
-    mask.map(|mask| joined.keep(&mask)).is_ok()
+    let whole = joined.clone();
+    if let Ok(mask) = joined.evaluate_condition(condition) {
+        joined.keep(&mask);
+        return vec![(joined, false)];
+    }
+    let verdicts = ask(whole.clone(), condition);
+    let rows: Vec<u32> = (0..whole.rows() as u32).filter(|&row| verdicts[row as usize] != Some(false)).collect();
+    let fails = |row: u32| verdicts[row as usize].is_none();
+    let parts = rows.chunk_by(|left, right| fails(*left) == fails(*right));
+    let part = |rows: &[u32]| {
+        let mut part = whole.clone();
+        part.pick(rows);
+        (part, fails(rows[0]))
+    };
+    parts.map(part).collect()
 }
 
 /// Takes new rows of an event table to their results.
@@ -64,15 +83,16 @@ pub(super) fn run(
     output: &mut Output<'_>,
 ) {
     let Moment { plan, state, .. } = moment;
-    let watch = Stopwatch::start();
-    let mut joined = Joined::new(plan, state, start, moment.now_ns());
     let event = start.new.expect("BUG: what is formed again waits, and nothing waits here");
+    let joined = Joined::new(plan, state, start, moment.now_ns());
     let condition = plan.events[0].condition.as_ref().filter(|_| ask_driving);
-    let driving = condition.filter(|condition| !keep_driving(&mut joined, event, condition));
-    let mut leave = Leave::new(plan, driving, output);
-    if event == 0 {
-        counts.joined.0 += joined.rows();
+    for (joined, fails) in asked(joined, event, condition) {
+        let watch = Stopwatch::start();
+        if event == 0 {
+            counts.joined.0 += joined.rows();
+        }
+        let mut leave = Leave::new(plan, condition.filter(|_| fails), output);
+        Walker { plan, state, inner_as_left: false, counts, sink: &mut leave }.walk(joined, &steps.all[event]);
+        leave.count(watch, counts);
     }
-    Walker { plan, state, inner_as_left: false, counts, sink: &mut leave }.walk(joined, &steps.all[event]);
-    leave.count(watch, counts);
 }

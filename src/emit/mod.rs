@@ -26,6 +26,31 @@ pub struct Moment<'a> {
     pub state: State<'a>,
     /// The batch's time by the wall clock, ms since the epoch.
     pub now_ms: i64,
+    /// The least stream time of the event tables, if all have one, ms since the epoch.
+    pub stream_time_ms: Option<i64>,
+}
+
+/// When something expires while rows of an event table are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Until {
+    /// The next deadline of what waits already.
+    pub deadline_ms: Option<i64>,
+    /// How long a row that is taken may wait from its own time on, if it may have to.
+    pub max_wait_ms: Option<i64>,
+    /// The least stream time of the other event tables.
+    pub others_ms: i64,
+}
+
+impl Until {
+    /// A row of this time was taken, and its table's stream time is now this: whether something expires.
+    pub fn is_reached(&mut self, time_ms: i64, now_ms: Option<i64>) -> bool {
+        let Some(now_ms) = now_ms.map(|now_ms| now_ms.min(self.others_ms)) else { return false };
+        let own_ms = self.max_wait_ms.map(|max_wait_ms| time_ms.saturating_add(max_wait_ms));
+        // What is over when it is formed expires there and then.
+        let waits_ms = own_ms.filter(|own_ms| *own_ms > now_ms);
+        self.deadline_ms = self.deadline_ms.into_iter().chain(waits_ms).min();
+        self.deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms)
+    }
 }
 
 impl Moment<'_> {
@@ -81,23 +106,16 @@ impl Emitter {
 
     /// Ends the wait of combinations whose time is over: by the least stream time of the event tables, and, where all inputs
     /// are read to their ends, by the wall clock.
-    pub fn expire(
-        &mut self,
-        moment: Moment<'_>,
-        stream_time_ms: Option<i64>,
-        at_end: bool,
-        counts: &mut Counts,
-        output: &mut Output<'_>,
-    ) {
+    pub fn expire(&mut self, moment: Moment<'_>, at_end: bool, counts: &mut Counts, output: &mut Output<'_>) {
         if let Some(smart) = &mut self.smart {
-            smart.expire(moment, stream_time_ms, at_end, &self.steps, counts, output);
+            smart.expire(moment, at_end, &self.steps, counts, output);
         }
     }
 
-    /// When the next combination expires by stream time, if expiries must stand at their place among new rows of `event`, the
-    /// oldest of which has this time: because they come out, or because the rows could take the place of what expires.
-    pub fn next_deadline_ms(&self, event: usize, least_time_ms: Option<i64>) -> Option<i64> {
-        self.smart.as_ref()?.next_deadline_ms(event, least_time_ms)
+    /// When something expires, if expiries must stand at their place among new rows of `event`: because they come out, or
+    /// because the rows could take the place of what expires.
+    pub fn expiry(&self, event: usize) -> Option<Until> {
+        self.smart.as_ref()?.expiry(event)
     }
 
     /// What happened since it was asked last, and what waits now.

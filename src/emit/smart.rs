@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::Int32Type;
 
-use super::Moment;
-use super::immediate::{Leave, keep_driving};
+use super::immediate::{Leave, asked};
 use super::judge::{Verdicts, judge, shown};
 use super::layout::Layout;
 use super::withdraw::{can_withdraw, withdrawn};
+use super::{Moment, Until};
 use crate::batch::Parked as ParkedCounts;
 use crate::clock::Stopwatch;
 use crate::config::OnExpire;
-use crate::join::{Counts, Failure, Hidden, Joined, Output, Sink, Start, State, Step, Steps, Walker, expired};
+use crate::expression::Expression;
+use crate::join::{Counts, Failure, Hidden, Joined, Output, Sink, Start, State, Step, Steps, Walker, expired, project};
 use crate::plan::{Emission, LookupKind, Plan, Smart};
 use crate::shard::KeyHashes;
 use crate::state::{Parked, ParkedId, Waiting, Waker};
@@ -116,13 +117,12 @@ impl SmartEmitter {
         &self.oldest
     }
 
-    pub(super) fn next_deadline_ms(&self, event: usize, least_time_ms: Option<i64>) -> Option<i64> {
-        if !self.comes_out && !(self.can_withdraw && event != 0) {
+    pub(super) fn expiry(&self, event: usize) -> Option<Until> {
+        if !(self.comes_out || self.can_withdraw && event != 0) {
             return None;
         }
-        // What these rows form and what then waits is not older than they are.
-        let of_new = least_time_ms.filter(|_| event == 0).map(|time_ms| time_ms.saturating_add(self.max_wait_ms));
-        self.parked.next_deadline_ms().into_iter().chain(of_new).min()
+        let max_wait_ms = (event == 0).then_some(self.max_wait_ms);
+        Some(Until { deadline_ms: self.parked.next_deadline_ms(), max_wait_ms, others_ms: i64::MAX })
     }
 
     pub(super) fn start(
@@ -136,17 +136,23 @@ impl SmartEmitter {
     ) {
         let Moment { plan, state, .. } = moment;
         let event = start.new.expect("BUG: new rows are of one event table");
-        let mut joined = Joined::new(plan, state, start, moment.now_ns());
+        let joined = Joined::new(plan, state, start, moment.now_ns());
         let condition = plan.events[0].condition.as_ref().filter(|_| ask_driving);
-        let ask_driving = condition.is_some_and(|condition| !keep_driving(&mut joined, event, condition));
-        if event == 0 {
-            counts.joined.0 += joined.rows();
+        for (joined, fails) in asked(joined, event, condition) {
+            if event == 0 {
+                counts.joined.0 += joined.rows();
+            }
+            if event == 0 && fails {
+                // Conditions on the driving row are asked before anything waits.
+                fail_all(joined, condition, output);
+                continue;
+            }
+            let mut formed = Formed { emitter: self, moment, steps, ask_driving: fails, output, counts };
+            // The figures of the walk over event tables are those of the look-ups, which it has none of.
+            let mut none = Counts::new(plan.lookups.len());
+            Walker { plan, state, inner_as_left: false, counts: &mut none, sink: &mut formed }
+                .walk(joined, &steps.events[event]);
         }
-        let mut formed = Formed { emitter: self, moment, steps, ask_driving, output, counts };
-        // The figures of the walk over event tables are those of the look-ups, which it has none of.
-        let mut none = Counts::new(plan.lookups.len());
-        Walker { plan, state, inner_as_left: false, counts: &mut none, sink: &mut formed }
-            .walk(joined, &steps.events[event]);
     }
 
     /// Judges combinations, one a row: they leave, wait, or expire.
@@ -160,12 +166,19 @@ impl SmartEmitter {
     ) {
         let plan = pass.moment.plan;
         let smart = smart_of(plan);
-        if self.can_withdraw && joined.new_event().is_some_and(|event| event != 0) && self.parked.len() > 0 {
+        if self.can_withdraw && joined.new_event().is_some_and(|event| event != 0) && !self.parked.is_empty() {
             let withdrawn = withdrawn(&joined, &self.layout, &self.parked);
             self.counts.withdrawn += withdrawn.len() as u64;
             self.parked.remove(&withdrawn);
         }
-        let verdicts = judge(joined.clone(), smart, &self.joins);
+        let mut verdicts = judge(joined.clone(), smart, &self.joins);
+        if let (From::New, Some(now_ms)) = (from, pass.moment.stream_time_ms) {
+            // What comes when its time is over does not wait at all.
+            let times = joined.hidden_i64(0, Hidden::Time);
+            for (hopeless, time_ms) in verdicts.hopeless.iter_mut().zip(times) {
+                *hopeless |= time_ms.saturating_add(smart.max_wait_ms) <= now_ms;
+            }
+        }
         let expires = |row: usize| verdicts.missing[row] && verdicts.hopeless[row];
         let leaves =
             |row: usize| !verdicts.missing[row] || (verdicts.hopeless[row] && smart.on_expire == OnExpire::Emit);
@@ -174,7 +187,7 @@ impl SmartEmitter {
         self.counts.expired += over.len() as u64;
         self.keep(&joined, from, &verdicts, pass.moment, smart);
         if smart.on_expire == OnExpire::DeadLetter && !over.is_empty() {
-            self.dead_letters(picked(&joined, &over), "nothing can complete", pass, output);
+            self.dead_letters(picked(&joined, &over), pass, output);
         }
         if !leaving.is_empty() {
             leave(picked(&joined, &leaving), pass, counts, output);
@@ -224,6 +237,7 @@ impl SmartEmitter {
             deadline_ms: time_ms.saturating_add(smart.max_wait_ms),
             parked_ms: moment.now_ms,
             driver,
+            is_partial: false,
         };
         let entries: Vec<Waiting> = times.into_iter().zip(drivers).map(waiting).collect();
         self.counts.parked += entries.len() as u64;
@@ -248,7 +262,7 @@ impl SmartEmitter {
 
     /// The awaited look-ups of a dimension, each with the hashes of the keys under which `rows` arrive.
     fn arrivals(&self, plan: &Plan, state: State<'_>, dimension: usize, rows: &[ArrayRef]) -> Vec<(usize, KeyHashes)> {
-        if self.parked.len() == 0 {
+        if self.parked.is_empty() {
             return Vec::new();
         }
         let table = state.dimensions[dimension].stored();
@@ -286,7 +300,6 @@ impl SmartEmitter {
     pub(super) fn expire(
         &mut self,
         moment: Moment<'_>,
-        stream_time_ms: Option<i64>,
         at_end: bool,
         steps: &Steps,
         counts: &mut Counts,
@@ -294,8 +307,8 @@ impl SmartEmitter {
     ) {
         let smart = smart_of(moment.plan);
         loop {
-            let mut due =
-                stream_time_ms.map_or_else(Vec::new, |now_ms| self.parked.due_by_stream_time(now_ms, AGAIN_MAX));
+            let now_ms = moment.stream_time_ms;
+            let mut due = now_ms.map_or_else(Vec::new, |now_ms| self.parked.due_by_stream_time(now_ms, AGAIN_MAX));
             if due.is_empty() && at_end {
                 due = self.parked.due_by_wall_clock(moment.now_ms.saturating_sub(smart.max_wait_ms), AGAIN_MAX);
             }
@@ -309,7 +322,7 @@ impl SmartEmitter {
                 let pass = Pass { moment, lookups: &steps.lookups, ask_driving: true };
                 match smart.on_expire {
                     OnExpire::Emit => leave(joined, pass, counts, output),
-                    OnExpire::DeadLetter => self.dead_letters(joined, "still incomplete", pass, output),
+                    OnExpire::DeadLetter => self.dead_letters(joined, pass, output),
                     OnExpire::Drop => {}
                 }
             }
@@ -318,19 +331,17 @@ impl SmartEmitter {
     }
 
     /// Result rows of combinations whose time is over, as dead letters.
-    fn dead_letters<'a>(&self, joined: Joined<'a>, what: &str, pass: Pass<'a>, output: &mut Output<'_>)
-    where
-        Self: Sized,
-    {
+    fn dead_letters<'a>(&'a self, joined: Joined<'a>, pass: Pass<'a>, output: &mut Output<'_>) {
         let plan = pass.moment.plan;
         let smart = smart_of(plan);
         let names: Vec<_> = smart.require.iter().map(|required| plan.outputs[required.output].name.as_str()).collect();
+        let wait = shown(smart.max_wait_ms);
         let error =
-            format!("{what} after {}: a required column is missing ({})", shown(smart.max_wait_ms), names.join(", "));
+            format!("it lacks something required ({}), and has waited {wait} or can't get it", names.join(", "));
         let mut counts = Counts::new(plan.lookups.len());
         let mut letters = Letters { error, output };
         Walker { plan, state: pass.moment.state, inner_as_left: true, counts: &mut counts, sink: &mut letters }
-            .walk(joined, pass.lookups);
+            .walk(joined, &self.joins);
     }
 }
 
@@ -340,6 +351,12 @@ struct Pass<'a> {
     moment: Moment<'a>,
     lookups: &'a [Step],
     ask_driving: bool,
+}
+
+/// Tells of driving rows for which the condition on them fails.
+fn fail_all(joined: Joined<'_>, condition: Option<&Expression>, output: &mut Output<'_>) {
+    let conditions: Vec<_> = condition.into_iter().collect();
+    project(joined, &conditions, output);
 }
 
 fn picked<'a>(joined: &Joined<'a>, rows: &[u32]) -> Joined<'a> {
@@ -377,7 +394,7 @@ impl<'a> Sink<'a> for Formed<'_, '_, 'a> {
     }
 
     fn fail(&mut self, failure: Failure) {
-        self.output.failures.push(failure);
+        (self.output.fail)(failure);
     }
 }
 
@@ -389,10 +406,10 @@ struct Letters<'w, 'o> {
 
 impl<'a> Sink<'a> for Letters<'_, '_> {
     fn take(&mut self, joined: Joined<'a>) {
-        expired(joined, &self.error, &mut self.output.failures);
+        expired(joined, &self.error, self.output);
     }
 
     fn fail(&mut self, failure: Failure) {
-        self.output.failures.push(failure);
+        (self.output.fail)(failure);
     }
 }

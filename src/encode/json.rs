@@ -10,6 +10,9 @@ use crate::batch::{EncodedBatch, Slices, SlicesBuilder, Span};
 /// Of how many rows the texts are touched before they are written: what they take fits into the fastest cache.
 const TOUCHED: usize = 64;
 
+/// Bytes after which no row is added to an arena, which must stay below 4 GiB however large rows are.
+const ARENA_BYTES: usize = 64 << 20;
+
 /// Turns result columns into record keys and values.
 ///
 /// NULL is written as `null`, and so are NaN and the infinities, for which JSON has no number. Decimals are numbers with
@@ -34,30 +37,36 @@ impl Encoder {
         Self { prefixes, key, value_bytes_per_row: names + cells + 2, key_bytes_per_row }
     }
 
-    /// The rows of `columns` (as many as `timestamps`) as records.
+    /// The rows of `columns` (as many as `timestamps`) as records: the first of them, as many as fit into an arena; at least
+    /// one, if there is one.
     pub fn encode(&mut self, columns: &[ArrayRef], timestamps: Vec<i64>) -> EncodedBatch {
         let rows = timestamps.len();
         assert_eq!(columns.len(), self.prefixes.len(), "BUG: the result has other columns than the plan said");
         assert!(columns.iter().all(|column| column.len() == rows), "BUG: result columns of unequal length");
         let columns: Vec<Column> = columns.iter().map(Column::new).collect();
         let values = self.encode_values(&columns, rows);
-        let keys = self.encode_keys(&columns, rows);
+        let keys = self.encode_keys(&columns, values.len());
+        let mut timestamps = timestamps;
+        timestamps.truncate(values.len());
         EncodedBatch { keys, values, timestamps }
     }
 
     fn encode_values(&mut self, columns: &[Column], rows: usize) -> Slices {
-        let mut arena = Arena::with_capacity(rows * self.value_bytes_per_row);
+        let mut arena = Arena::with_capacity((rows * self.value_bytes_per_row).min(ARENA_BYTES));
         let mut spans = Vec::with_capacity(rows);
         for first in (0..rows).step_by(TOUCHED) {
             let block = first..rows.min(first + TOUCHED);
             columns.iter().for_each(|column| column.touch(block.clone()));
             for row in block {
                 let start = arena.len();
+                if start >= ARENA_BYTES {
+                    break;
+                }
                 write_object(&mut arena, &self.prefixes, columns, row);
                 spans.push(Span { start: start as u32, len: (arena.len() - start) as u32 });
             }
         }
-        self.value_bytes_per_row = self.value_bytes_per_row.max(bytes_per_row(&arena, rows));
+        self.value_bytes_per_row = learnt(self.value_bytes_per_row, &arena, spans.len());
         finish(arena, spans)
     }
 
@@ -68,7 +77,7 @@ impl Encoder {
             return keys.finish();
         };
         let absent = absent();
-        let mut arena = Arena::with_capacity(rows * self.key_bytes_per_row);
+        let mut arena = Arena::with_capacity((rows * self.key_bytes_per_row).min(ARENA_BYTES));
         let mut spans = Vec::with_capacity(rows);
         for row in 0..rows {
             if column.is_null(row) {
@@ -79,7 +88,7 @@ impl Encoder {
             column.write_text(&mut arena, row);
             spans.push(Span { start: start as u32, len: (arena.len() - start) as u32 });
         }
-        self.key_bytes_per_row = self.key_bytes_per_row.max(bytes_per_row(&arena, rows));
+        self.key_bytes_per_row = learnt(self.key_bytes_per_row, &arena, rows);
         finish(arena, spans)
     }
 }
@@ -115,10 +124,11 @@ fn bytes_guess(data_type: &DataType) -> usize {
     }
 }
 
-/// The average of a batch and an eighth more, rounded up, so that the next batch fits where the last one did.
-fn bytes_per_row(arena: &Arena, rows: usize) -> usize {
+/// The average of a batch and an eighth more, rounded up, so that the next batch fits where the last one did; one batch of
+/// large rows is forgotten after some of small ones.
+fn learnt(before: usize, arena: &Arena, rows: usize) -> usize {
     let average = arena.len().div_ceil(rows.max(1));
-    average + average.div_ceil(8)
+    (average + average.div_ceil(8)).max(before - before.div_ceil(8).min(before))
 }
 
 fn finish(arena: Arena, spans: Vec<Span>) -> Slices {

@@ -6,7 +6,7 @@ use crate::encode::Encoder;
 use crate::error::Result;
 use crate::join::ResultRows;
 
-/// Rows that are encoded into one arena, which must stay below 4 GiB however many matches a key has.
+/// Rows that are encoded at once.
 const ENCODED_ROWS_MAX: usize = 1 << 16;
 /// Bytes of results and dead letters at which a piece is handed over.
 const PIECE_BYTES: usize = 16 << 20;
@@ -34,15 +34,17 @@ impl<'d> Delivery<'d> {
     pub fn results(&mut self, rows: &ResultRows) {
         let watch = Stopwatch::start();
         self.outcome.report.emitted += rows.timestamps.len() as u64;
-        for (number, timestamps) in rows.timestamps.chunks(ENCODED_ROWS_MAX).enumerate() {
-            let slice = |column: &arrow::array::ArrayRef| column.slice(number * ENCODED_ROWS_MAX, timestamps.len());
-            let columns: Vec<_> = rows.columns.iter().map(slice).collect();
-            let encoded = self.encoder.encode(&columns, timestamps.to_vec());
+        let mut first = 0;
+        while first < rows.timestamps.len() {
+            let count = (rows.timestamps.len() - first).min(ENCODED_ROWS_MAX);
+            let columns: Vec<_> = rows.columns.iter().map(|column| column.slice(first, count)).collect();
+            let encoded = self.encoder.encode(&columns, rows.timestamps[first..first + count].to_vec());
+            first += encoded.timestamps.len();
             self.bytes += encoded.values.arena().len() + encoded.keys.arena().len();
             self.outcome.records.push(encoded);
+            self.relieve();
         }
         self.outcome.report.durations.encode += watch.elapsed();
-        self.relieve();
     }
 
     /// Adds a dead letter.

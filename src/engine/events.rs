@@ -179,11 +179,6 @@ impl NewRows {
         self.kept.partition_point(|kept| (*kept as usize) < place)
     }
 
-    /// The least time of the rows from `first` on.
-    pub fn least_time_ms(&self, first: usize) -> Option<i64> {
-        self.times[first..].iter().copied().min()
-    }
-
     /// The rows `first..end` as the start of a walk.
     pub fn start(&self, events: usize, first: usize, end: usize) -> Start {
         Start::of_event(self.event, events, end - first, self.given(first, end))

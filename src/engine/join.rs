@@ -1,5 +1,6 @@
 //! The second stage: dimension rows into state, event rows through the joins, result rows to bytes.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::decode::{DecodedCut, DecodedTable};
@@ -12,7 +13,7 @@ use super::stream_time::StreamTimes;
 use crate::batch::{DeadLetter, Outcome, RawBatch, RowTimes, Stage, TableId};
 use crate::clock::{Clock, Stopwatch};
 use crate::config::{OnError, Pipeline};
-use crate::emit::{Arrived, Emitter, Moment};
+use crate::emit::{Arrived, Emitter, Moment, Until};
 use crate::encode::{Encoder, row_json};
 use crate::error::Result;
 use crate::join::{Counts, Failure, Origin, Output, State};
@@ -146,8 +147,7 @@ impl JoinStage {
         }
         let waking = self.emitter.woken_by(&self.plan, self.state(), place, &changes.columns);
         let mut first = 0;
-        let table = &self.dimensions.tables[place];
-        for end in super::segments::ends(&self.plan, place, table, &changes, &waking) {
+        for end in super::segments::ends(&self.plan, place, &self.dimensions.tables, &changes, &waking) {
             let applied = self.dimensions.apply(place, &raw, &changes, (first, end));
             for &record in &applied.without_identity {
                 let why = (Stage::Decode, "the record lacks the identity's key".to_string());
@@ -184,10 +184,9 @@ impl JoinStage {
         let count = changes.records.partition_point(|record| *record < end) - start;
         let rows: Vec<_> = changes.columns.iter().map(|column| column.slice(start, count)).collect();
         let arrived = Arrived { dimension: place, rows: &rows };
-        let failures = self.emit(now_ms, delivery, |emitter, moment, output| {
+        self.emit(now_ms, None, delivery, |emitter, moment, output| {
             emitter.wake(moment, arrived, counts, output);
-        });
-        self.reject_failures(None, failures, delivery)
+        })
     }
 
     /// Joins the rows of an event table and remembers them. Where something waits that expires meanwhile, it does so at its
@@ -210,8 +209,9 @@ impl JoinStage {
         let mut place = 0;
         while place < rows.ticks().len() {
             let first = rows.kept_from(place);
-            let until_ms = self.expiry_within(&rows, first, wall_ms);
-            let taken = self.times.advance(event, rows.ticks()[place..].iter().copied(), wall_ms, until_ms);
+            let until = self.expiry(&rows, wall_ms);
+            let taken = self.times.advance(event, rows.ticks()[place..].iter().copied(), wall_ms, until);
+            self.times.settle(wall_ms, None);
             delivery.outcome.report.late[event] += taken.late;
             place += taken.rows;
             let end = rows.kept_from(place);
@@ -219,52 +219,57 @@ impl JoinStage {
             let start = rows.start(self.plan.events.len(), first, end);
             let is_multiple = self.plan.events.len() > 1;
             let ask_driving = !is_multiple || event != 0 || rows.is_unsure;
-            let failures = self.emit(now_ms, delivery, |emitter, moment, output| {
+            let new = Some((event, &rows.raw, &rows.records[first..end]));
+            self.emit(now_ms, new, delivery, |emitter, moment, output| {
                 emitter.start(moment, &start, ask_driving, counts, output);
-            });
-            let records = &rows.records[first..end];
-            self.reject_failures(Some((event, &rows.raw, records)), failures, delivery)?;
-            self.times.settle(wall_ms, None);
-            if until_ms.is_some() {
+            })?;
+            if until.is_some() {
                 self.expire(false, now_ms, counts, delivery)?;
             }
         }
         Ok(())
     }
 
-    /// The stream time of the table of `rows` at which something expires, if that could be before they are all joined and
-    /// its place among them matters.
-    fn expiry_within(&self, rows: &NewRows, first: usize, wall_ms: i64) -> Option<i64> {
-        let deadline_ms = self.emitter.next_deadline_ms(rows.event, rows.least_time_ms(first))?;
+    /// Where to pause among the rows of an event table because something expires whose place among them matters.
+    fn expiry(&self, rows: &NewRows, wall_ms: i64) -> Option<Until> {
         let others_ms = self.times.least_of_others_ms(rows.event, wall_ms)?;
-        (others_ms >= deadline_ms).then_some(deadline_ms)
+        let expiry = self.emitter.expiry(rows.event)?;
+        Some(Until { others_ms, ..expiry })
     }
 
     fn expire(&mut self, at_end: bool, now_ms: i64, counts: &mut Counts, delivery: &mut Delivery<'_>) -> Result<()> {
-        let stream_time_ms = self.times.least_ms();
-        let failures = self.emit(now_ms, delivery, |emitter, moment, output| {
-            emitter.expire(moment, stream_time_ms, at_end, counts, output);
-        });
-        self.reject_failures(None, failures, delivery)
+        self.emit(now_ms, None, delivery, |emitter, moment, output| emitter.expire(moment, at_end, counts, output))
     }
 
     fn state(&self) -> State<'_> {
         State { events: &self.events.tables, dimensions: &self.dimensions.tables }
     }
 
-    /// Lets the emitter work; result rows go to `delivery`, what fails comes back.
+    /// Lets the emitter work: result rows go to `delivery`, and so do rows that fail. `new`: the event table of the rows that
+    /// the walk starts from, their records, and which of these each row is.
+    ///
+    /// # Errors
+    /// When a row fails under `on_error: fail`.
     fn emit(
         &mut self,
         now_ms: i64,
+        new: Option<(usize, &RawBatch, &[u32])>,
         delivery: &mut Delivery<'_>,
         work: impl FnOnce(&mut Emitter, Moment<'_>, &mut Output<'_>),
-    ) -> Vec<Failure> {
+    ) -> Result<()> {
         let state = State { events: &self.events.tables, dimensions: &self.dimensions.tables };
-        let moment = Moment { plan: &self.plan, state, now_ms };
-        let take = &mut |rows| delivery.results(&rows);
-        let mut output = Output { take, failures: Vec::new() };
-        work(&mut self.emitter, moment, &mut output);
-        output.failures
+        let moment = Moment { plan: &self.plan, state, now_ms, stream_time_ms: self.times.least_ms() };
+        let (plan, rejection) = (&self.plan, self.rejection);
+        let delivery = RefCell::new(delivery);
+        let mut stopped = Ok(());
+        let take = &mut |rows| delivery.borrow_mut().results(&rows);
+        let fail = &mut |failure| {
+            if stopped.is_ok() {
+                stopped = reject_failure(plan, rejection, new, failure, &mut delivery.borrow_mut());
+            }
+        };
+        work(&mut self.emitter, moment, &mut Output { take, fail });
+        stopped
     }
 
     fn reject(
@@ -280,49 +285,6 @@ impl JoinStage {
         let mut letters = Vec::new();
         self.rejection.reject(of, record as usize, value, why, (&mut letters, &mut delivery.outcome.report))?;
         letters.into_iter().for_each(|letter| delivery.letter(letter));
-        Ok(())
-    }
-
-    /// Rows that failed; `new`: the event table of the rows that the walk started from, their records, and which of these
-    /// each row is.
-    fn reject_failures(
-        &self,
-        new: Option<(usize, &RawBatch, &[u32])>,
-        failures: Vec<Failure>,
-        delivery: &mut Delivery<'_>,
-    ) -> Result<()> {
-        for Failure { stage, origin, row, error } in failures {
-            let value = row_json(&row, 0);
-            // That their time is over is no mistake of theirs: `on_expire` has decided.
-            let rejection = match stage {
-                Stage::Expire => Rejection { on_error: OnError::DeadLetter },
-                _ => self.rejection,
-            };
-            let mut letters = Vec::new();
-            let into = (&mut letters, &mut delivery.outcome.report);
-            match (origin, new) {
-                (Origin::Start(row), Some((event, raw, records))) => {
-                    let of = (raw, self.plan.tables[event].topic.as_str());
-                    rejection.reject(of, records[row as usize] as usize, Some(value), (stage, error), into)?;
-                }
-                (Origin::Earlier { partition, offset, timestamp }, _) => {
-                    let letter = DeadLetter {
-                        key: None,
-                        value: Some(value),
-                        headers: Vec::new(),
-                        topic: self.plan.tables[0].topic.clone(),
-                        partition,
-                        offset,
-                        timestamp,
-                        stage,
-                        error,
-                    };
-                    rejection.reject_letter(letter, into)?;
-                }
-                (Origin::Start(_), None) => unreachable!("BUG: what is formed again knows its driving record"),
-            }
-            letters.into_iter().for_each(|letter| delivery.letter(letter));
-        }
         Ok(())
     }
 
@@ -349,4 +311,39 @@ impl JoinStage {
         }
         report.forgotten = forgotten;
     }
+}
+
+/// Puts a row that does not come out where it belongs; `new` as for `JoinStage::emit`.
+fn reject_failure(
+    plan: &Plan,
+    rejection: Rejection,
+    new: Option<(usize, &RawBatch, &[u32])>,
+    failure: Failure,
+    delivery: &mut Delivery<'_>,
+) -> Result<()> {
+    let Failure { stage, origin, row, error } = failure;
+    let value = row_json(&row, 0);
+    // That its time is over is no mistake of a row: `on_expire` has decided.
+    let rejection = match stage {
+        Stage::Expire => Rejection { on_error: OnError::DeadLetter },
+        _ => rejection,
+    };
+    let mut letters = Vec::new();
+    let into = (&mut letters, &mut delivery.outcome.report);
+    match (origin, new) {
+        (Origin::Start(row), Some((event, raw, records))) => {
+            let of = (raw, plan.tables[event].topic.as_str());
+            rejection.reject(of, records[row as usize] as usize, Some(value), (stage, error), into)?;
+        }
+        (Origin::Earlier { partition, offset, timestamp }, _) => {
+            let topic = plan.tables[0].topic.clone();
+            let value = Some(value);
+            let (key, headers) = (None, Vec::new());
+            let letter = DeadLetter { key, value, headers, topic, partition, offset, timestamp, stage, error };
+            rejection.reject_letter(letter, into)?;
+        }
+        (Origin::Start(_), None) => unreachable!("BUG: what is formed again knows its driving record"),
+    }
+    letters.into_iter().for_each(|letter| delivery.letter(letter));
+    Ok(())
 }

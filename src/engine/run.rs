@@ -35,9 +35,12 @@ pub fn run(ends: Ends, mut decode: DecodeStage, mut join: JoinStage, stop: &Atom
     let (to_decode, cuts) = bounded::<(Stopwatch, Cut)>(WAITING_MAX);
     let (to_join, decoded) = bounded::<DecodedCut>(WAITING_MAX);
     let (to_commit, outcomes) = bounded::<Outcome>(WAITING_MAX);
+    // A source that has nothing to give would not notice that nobody listens any more.
+    let over = AtomicBool::new(false);
+    let over = &over;
     thread::scope(|scope| {
         let stages = [
-            spawn(scope, "read", move || read(source, &to_decode, stop)),
+            spawn(scope, "read", move || read(source, &to_decode, &[stop, over])),
             spawn(scope, "decode", move || {
                 pass(&cuts, &to_join, |(since, cut)| {
                     let mut decoded = decode.decode(cut)?;
@@ -63,6 +66,7 @@ pub fn run(ends: Ends, mut decode: DecodeStage, mut join: JoinStage, stop: &Atom
         // A stage that failed has closed its channels, which ends the others; on an error here `outcomes` must be
         // closed for the same reason.
         drop(outcomes);
+        over.store(true, Ordering::Relaxed);
         let mut results: Vec<Result<()>> = stages.into_iter().map(finish).collect();
         results.insert(0, committed);
         let failed = results.into_iter().find_map(Result::err);
@@ -89,8 +93,8 @@ fn finish(stage: Stage<'_>) -> Result<()> {
     })
 }
 
-fn read(source: &mut dyn Source, to_decode: &Sender<(Stopwatch, Cut)>, stop: &AtomicBool) -> Result<()> {
-    while !stop.load(Ordering::Relaxed) {
+fn read(source: &mut dyn Source, to_decode: &Sender<(Stopwatch, Cut)>, stops: &[&AtomicBool]) -> Result<()> {
+    while !stops.iter().any(|stop| stop.load(Ordering::Relaxed)) {
         match source.next()? {
             Next::Cut(cut) => {
                 if to_decode.send((Stopwatch::start(), cut)).is_err() {

@@ -3,20 +3,29 @@
 use std::collections::HashSet;
 
 use super::dimensions::Changes;
-use crate::plan::Plan;
+use crate::plan::{Lookup, Plan};
 use crate::state::DimensionTable;
 
 /// The ends of the parts in which changes are applied, as record numbers; what waits is woken after each.
 ///
-/// A dimension that is looked up once, by its identity, is cut only where a row that wakes something changes again: between,
-/// each waiting combination sees the rows of one key, of which there is one. Else it is cut behind each row that wakes.
-pub(super) fn ends(plan: &Plan, place: usize, table: &DimensionTable, changes: &Changes, waking: &[u32]) -> Vec<u32> {
+/// Where every dimension is looked up by its identity, and this one once, it is cut only where a row that wakes something
+/// changes again: between, each waiting combination sees the rows of one key, of which there is one. Else a row that wakes may
+/// let something wait for the next one: so it is cut behind each from there on.
+pub(super) fn ends(
+    plan: &Plan,
+    place: usize,
+    tables: &[DimensionTable],
+    changes: &Changes,
+    waking: &[u32],
+) -> Vec<u32> {
     let mut ends = Vec::new();
+    let table = &tables[place];
+    let is_by_identity = |lookup: &Lookup| tables[lookup.dimension].index_is_identity(lookup.index);
     let records = waking.iter().map(|&row| changes.records[row as usize]);
     let mut lookups = plan.lookups.iter().filter(|lookup| lookup.dimension == place);
     match (lookups.next(), lookups.next()) {
         _ if waking.is_empty() => {}
-        (Some(only), None) if table.index_is_identity(only.index) => {
+        (Some(only), None) if plan.lookups.iter().all(is_by_identity) => {
             let waking: HashSet<u32> = records.collect();
             let upserted = table.stored().key_hashes(only.index, &changes.columns);
             let mut all: Vec<(u32, Option<u64>)> = Vec::new();
@@ -37,7 +46,11 @@ pub(super) fn ends(plan: &Plan, place: usize, table: &DimensionTable, changes: &
                 }
             }
         }
-        _ => ends.extend(records.map(|record| record + 1)),
+        _ => {
+            let first = changes.records[waking[0] as usize];
+            let from_there = changes.records.iter().filter(|record| **record >= first);
+            ends.extend(from_there.map(|record| record + 1));
+        }
     }
     ends.push(u32::MAX);
     ends

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::batch::PartitionState;
+use crate::emit::Until;
 
 /// A row, as far as time goes: its partition, its time, and its record's timestamp.
 pub type Tick = (i32, i64, i64);
@@ -76,9 +77,11 @@ impl StreamTimes {
             table.is_told = true;
             table.partitions.retain(|partition, _| of_table().any(|state| state.partition == *partition));
             for state in of_table() {
+                // Where the wall clock counts as after every row, an end is an end for good.
+                let ended_ms = if wall_ms == i64::MAX { i64::MIN } else { wall_ms };
                 let known =
                     table.partitions.entry(state.partition).or_insert(Partition { time_ms: None, ended_ms: None });
-                known.ended_ms = state.at_end.then(|| known.ended_ms.unwrap_or(wall_ms));
+                known.ended_ms = state.at_end.then(|| known.ended_ms.unwrap_or(ended_ms));
             }
         }
     }
@@ -93,13 +96,13 @@ impl StreamTimes {
         }
     }
 
-    /// Takes rows of a table, in order, up to the first with which its stream time comes to `until_ms`.
+    /// Takes rows of a table, in order, up to the first with which something expires.
     pub fn advance(
         &mut self,
         table: usize,
         rows: impl Iterator<Item = Tick>,
         wall_ms: i64,
-        until_ms: Option<i64>,
+        mut until: Option<Until>,
     ) -> Taken {
         let idle_timeout_ms = self.idle_timeout_ms;
         let table = &mut self.tables[table];
@@ -122,7 +125,9 @@ impl StreamTimes {
             if least_ms > i64::MIN {
                 table.now_ms = table.now_ms.max(Some(least_ms));
             }
-            if until_ms.is_some_and(|until_ms| table.now_ms >= Some(until_ms)) {
+            if let Some(until) = &mut until
+                && until.is_reached(time_ms, table.now_ms)
+            {
                 break;
             }
         }
@@ -307,7 +312,14 @@ mod tests {
     fn rows_are_taken_until_a_time_is_reached() {
         let mut times = times(0, 30);
         let rows = [on_time(0, 10), on_time(0, 20), on_time(0, 30)];
-        assert_eq!(times.advance(0, rows.into_iter(), 100, Some(20)).rows, 2);
-        assert_eq!(times.advance(0, rows.into_iter(), 100, Some(90)), Taken { rows: 3, late: 1 });
+        let until = |deadline_ms, others_ms| Until { deadline_ms: Some(deadline_ms), max_wait_ms: None, others_ms };
+        assert_eq!(times.advance(0, rows.into_iter(), 100, Some(until(20, 99))).rows, 2);
+        assert_eq!(times.advance(0, rows.into_iter(), 100, Some(until(90, 99))), Taken { rows: 3, late: 1 });
+        assert_eq!(times.advance(0, rows.into_iter(), 100, Some(until(20, 19))).rows, 3, "another table is behind");
+        let waits = Until { deadline_ms: None, max_wait_ms: Some(15), others_ms: 99 };
+        let rows = [on_time(0, 40), on_time(0, 54), on_time(0, 55), on_time(0, 56)];
+        assert_eq!(times.advance(0, rows.into_iter(), 100, Some(waits)).rows, 3, "the first of them waits until 55");
+        let late = [on_time(0, 5), on_time(0, 60)];
+        assert_eq!(times.advance(0, late.into_iter(), 100, Some(waits)).rows, 2, "what is over at once needs no pause");
     }
 }

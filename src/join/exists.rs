@@ -1,5 +1,6 @@
 //! IN, EXISTS and their negations: whether there is a match, not which.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
@@ -8,6 +9,7 @@ use arrow::buffer::NullBuffer;
 use super::joined::Joined;
 use super::probe::Target;
 use super::project::failure;
+use super::results::Failure;
 use super::steps::Step;
 use super::walker::{PIECE_ROWS, Walker};
 use crate::plan::{LookupKind, Part};
@@ -23,14 +25,18 @@ impl<'a> Walker<'_, 'a> {
             Err(_) => return whole.halves().into_iter().for_each(|half| self.exists(half, target, kind, rest)),
         };
         let rows = joined.rows();
-        let (mut hit, mut failed) = (vec![false; rows], vec![false; rows]);
+        let mut hit = vec![false; rows];
+        // The first failure of each row: it has one result row at most.
+        let mut failed: BTreeMap<u32, Failure> = BTreeMap::new();
         let mut probe = target.table.start_probe(target.index, &keys);
         let mut matches = Matches::default();
         loop {
             let more = target.table.next_matches(&mut probe, PIECE_ROWS, &mut matches);
             let sifted = self.sift(&joined, target, std::mem::take(&mut matches));
             sifted.matches.rows.iter().for_each(|&row| hit[row as usize] = true);
-            sifted.failed.iter().for_each(|&row| failed[row as usize] = true);
+            for (row, failure) in sifted.failed {
+                failed.entry(row).or_insert(failure);
+            }
             if !more {
                 break;
             }
@@ -42,9 +48,13 @@ impl<'a> Walker<'_, 'a> {
         let kept: Vec<bool> = match kind {
             LookupKind::NotIn { given, null } => not_in(target.table, (*given, *null), &keys, &hit),
             LookupKind::Anti => hit.iter().map(|hit| !hit).collect(),
-            LookupKind::Semi | LookupKind::Inner | LookupKind::Left => hit,
+            LookupKind::Semi | LookupKind::Inner | LookupKind::Left => hit.clone(),
         };
-        let kept: BooleanArray = kept.into_iter().zip(failed).map(|(kept, failed)| Some(kept && !failed)).collect();
+        // Where there is a match, nobody asks what the others would have said.
+        failed.retain(|row, _| !hit[*row as usize]);
+        let is_kept = |(row, kept): (usize, bool)| Some(kept && !failed.contains_key(&(row as u32)));
+        let kept: BooleanArray = kept.into_iter().enumerate().map(is_kept).collect();
+        failed.into_values().for_each(|failure| self.sink.fail(failure));
         joined.keep(&kept);
         self.walk(joined, rest);
     }

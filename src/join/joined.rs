@@ -113,7 +113,14 @@ impl<'a> Joined<'a> {
             Some(before) => rows.iter().map(|&row| before.value(row as usize)).collect::<Vec<_>>().into(),
         });
         self.marks = self.marks.as_ref().map(|marks| rows.iter().map(|&row| marks[row as usize]).collect());
-        self.gathered.fill(None);
+        for (gathered, source) in self.gathered.iter_mut().zip(&self.plan.columns) {
+            // What is made can't be gathered again.
+            let made = gathered.take().filter(|_| matches!(source, ColumnSource::Unnest(_)));
+            *gathered = made.map(|column| {
+                take(column.as_ref(), &UInt32Array::from(rows.to_vec()), None)
+                    .expect("BUG: rows are picked that are there")
+            });
+        }
         self.rows = rows.len();
     }
 

@@ -27,8 +27,8 @@ pub(super) struct Target<'a> {
 #[derive(Default)]
 pub(super) struct Sifted {
     pub(super) matches: Matches,
-    /// Rows of which a candidate has failed, ascending: whether they have a match is not known.
-    pub(super) failed: Vec<u32>,
+    /// Rows of which a candidate has failed, ascending, and how: whether they have a match is not known.
+    pub(super) failed: Vec<(u32, Failure)>,
 }
 
 /// Of the rows of a probe, those that are not done.
@@ -38,6 +38,8 @@ struct Progress {
     first: usize,
     /// Whether it had a match, or a failure, in an earlier piece.
     is_begun: bool,
+    /// Whether it had a match in an earlier piece.
+    has_hit: bool,
 }
 
 impl<'a> Walker<'_, 'a> {
@@ -58,14 +60,18 @@ impl<'a> Walker<'_, 'a> {
             let finished = if more { probe.finished_rows() } else { joined.rows() };
             let sifted = self.sift(&joined, target, std::mem::take(&mut matches));
             hits += count_distinct(&sifted.matches.rows)
-                - usize::from(progress.is_begun && sifted.matches.rows.first() == Some(&(progress.first as u32)));
+                - usize::from(progress.has_hit && sifted.matches.rows.first() == Some(&(progress.first as u32)));
             let next = Progress {
                 first: finished,
                 is_begun: (progress.is_begun && progress.first == finished)
                     || sifted.matches.rows.last() == Some(&(finished as u32))
-                    || sifted.failed.last() == Some(&(finished as u32)),
+                    || sifted.failed.last().is_some_and(|(row, _)| *row == finished as u32),
+                has_hit: (progress.has_hit && progress.first == finished)
+                    || sifted.matches.rows.last() == Some(&(finished as u32)),
             };
-            let piece = piece(joined.clone(), target, sifted, progress, finished);
+            let failed: Vec<u32> = sifted.failed.iter().map(|(row, _)| *row).collect();
+            sifted.failed.into_iter().for_each(|(_, failure)| self.sink.fail(failure));
+            let piece = piece(joined.clone(), target, sifted.matches, &failed, progress, finished);
             self.walk(piece, rest);
             progress = next;
             if !more {
@@ -104,11 +110,10 @@ impl<'a> Walker<'_, 'a> {
             let mut failures = Vec::new();
             let verdicts = ask(candidates, residual, &mut failures);
             let is_failed = |(_, verdict): &(&u32, &Option<bool>)| verdict.is_none();
-            failed.extend(matches.rows.iter().zip(&verdicts).filter(is_failed).map(|(row, _)| *row));
-            failed.dedup();
+            let rows = matches.rows.iter().zip(&verdicts).filter(is_failed).map(|(row, _)| *row);
+            failed.extend(rows.zip(failures));
             let held: Vec<bool> = verdicts.iter().map(|verdict| *verdict == Some(true)).collect();
             matches.retain(&held);
-            failures.into_iter().for_each(|failure| self.sink.fail(failure));
         }
         Sifted { matches, failed }
     }
@@ -136,11 +141,11 @@ pub(super) fn ask(mut joined: Joined<'_>, condition: &Expression, failures: &mut
 fn piece<'a>(
     mut joined: Joined<'a>,
     target: &Target<'_>,
-    sifted: Sifted,
+    mut matches: Matches,
+    failed: &[u32],
     progress: Progress,
     finished: usize,
 ) -> Joined<'a> {
-    let Sifted { mut matches, failed } = sifted;
     let is_whole = progress.first == 0 && !progress.is_begun && finished == joined.rows() && failed.is_empty();
     let is_unique = is_whole && count_distinct(&matches.rows) == matches.rows.len();
     if is_unique && matches.rows.len() == finished {
@@ -149,7 +154,7 @@ fn piece<'a>(
         joined.push(target.part, spread(&matches, finished));
     } else {
         if target.left {
-            fill_misses(&mut matches, &failed, progress, finished);
+            fill_misses(&mut matches, failed, progress, finished);
         }
         joined.pick(&matches.rows);
         joined.push(target.part, matches.refs);
@@ -184,7 +189,10 @@ fn fill_misses(matches: &mut Matches, failed: &[u32], progress: Progress, finish
             filled.refs.push(matches.refs[next]);
             next += 1;
         }
-        let has_failed = failed.next_if(|failed| **failed == row).is_some();
+        let mut has_failed = false;
+        while failed.next_if(|failed| **failed == row).is_some() {
+            has_failed = true;
+        }
         let is_begun = progress.is_begun && row == progress.first as u32;
         if next == first && !has_failed && !is_begun {
             filled.rows.push(row);

@@ -18,41 +18,56 @@ pub fn project(mut joined: Joined<'_>, conditions: &[&Expression], output: &mut 
         return;
     }
     let whole = joined.clone();
-    match outputs(&mut joined, conditions) {
-        Ok(_) if joined.rows() == 0 => {}
-        Ok(columns) => (output.take)(ResultRows { columns, timestamps: joined.hidden_i64(0, Hidden::Timestamp) }),
-        Err(error) if whole.rows() == 1 => output.failures.push(failure(whole, error)),
+    match ask_and_unnest(&mut joined, conditions) {
+        Ok(()) => select(joined, output),
+        Err(error) if whole.rows() == 1 => (output.fail)(failure(whole, error)),
         Err(_) => whole.halves().into_iter().for_each(|half| project(half, conditions, output)),
     }
 }
 
-fn outputs(joined: &mut Joined<'_>, conditions: &[&Expression]) -> Result<Vec<ArrayRef>, String> {
+fn ask_and_unnest(joined: &mut Joined<'_>, conditions: &[&Expression]) -> Result<(), String> {
     for condition in conditions {
         let mask = joined.evaluate_condition(condition)?;
         joined.keep(&mask);
     }
-    unnest(joined)?;
+    unnest(joined)
+}
+
+/// SELECT: an element of a list that fails fails alone.
+fn select(mut joined: Joined<'_>, output: &mut Output<'_>) {
+    if joined.rows() == 0 {
+        return;
+    }
+    let whole = joined.clone();
+    match outputs(&mut joined) {
+        Ok(columns) => (output.take)(ResultRows { columns, timestamps: joined.hidden_i64(0, Hidden::Timestamp) }),
+        Err(error) if whole.rows() == 1 => (output.fail)(failure(whole, error)),
+        Err(_) => whole.halves().into_iter().for_each(|half| select(half, output)),
+    }
+}
+
+fn outputs(joined: &mut Joined<'_>) -> Result<Vec<ArrayRef>, String> {
     let plan = joined.plan();
     plan.outputs.iter().map(|output| joined.evaluate(&output.expression)).collect()
 }
 
 /// Result rows of combinations whose time is over, each as a failure (SEMANTICS 3.3); `error` says what they lack.
-pub fn expired(mut joined: Joined<'_>, error: &str, failures: &mut Vec<Failure>) {
+pub fn expired(mut joined: Joined<'_>, error: &str, output: &mut Output<'_>) {
     if joined.rows() == 0 {
         return;
     }
     let whole = joined.clone();
-    match outputs(&mut joined, &[]) {
+    match unnest(&mut joined).and_then(|()| outputs(&mut joined)) {
         Ok(columns) => {
             for row in 0..joined.rows() {
                 let names = joined.plan().outputs.iter().map(|output| output.name.clone());
                 let cells = names.zip(columns.iter().map(|column| column.slice(row, 1))).collect();
                 let (origin, error) = (origin(&joined.range(row, row + 1)), error.to_string());
-                failures.push(Failure { stage: Stage::Expire, origin, row: cells, error });
+                (output.fail)(Failure { stage: Stage::Expire, origin, row: cells, error });
             }
         }
-        Err(error) if whole.rows() == 1 => failures.push(failure(whole, error)),
-        Err(_) => whole.halves().into_iter().for_each(|half| expired(half, error, failures)),
+        Err(error) if whole.rows() == 1 => (output.fail)(failure(whole, error)),
+        Err(_) => whole.halves().into_iter().for_each(|half| expired(half, error, output)),
     }
 }
 

@@ -77,6 +77,6 @@ impl Counts {
 pub struct Output<'o> {
     /// Takes result rows, in their order.
     pub take: &'o mut dyn FnMut(ResultRows),
-    /// Rows for which the SQL failed.
-    pub failures: Vec<Failure>,
+    /// Takes rows that do not come out.
+    pub fail: &'o mut dyn FnMut(Failure),
 }

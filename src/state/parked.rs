@@ -32,6 +32,8 @@ pub struct Waiting {
     pub parked_ms: i64,
     /// Partition and offset of its driving row.
     pub driver: (i32, i64),
+    /// Whether it lacks an event row, so that it may have to give way to one that has it: only then does `of_driver` find it.
+    pub is_partial: bool,
 }
 
 /// A key under which a dimension row wakes a combination.

@@ -119,7 +119,8 @@ impl<C: ConsumerContext> Partition<C> {
     /// How far it is in time: as its records say, or as those who read them tell, some batches behind.
     fn reached_ms(&self) -> Option<i64> {
         match &self.row_times {
-            Some(times) => times.of(self.progress.table, self.number),
+            // Until something is told, or if nothing can be because no record becomes a row, its records must do.
+            Some(times) => times.of(self.progress.table, self.number).or(self.time_ms),
             None => self.time_ms,
         }
     }
