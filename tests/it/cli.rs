@@ -3,7 +3,7 @@
 mod contract;
 mod editors;
 mod explain;
-mod flights;
+pub mod flights;
 mod garbage;
 mod infer;
 mod invoke;

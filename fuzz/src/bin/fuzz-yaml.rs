@@ -1,0 +1,4 @@
+#![no_main]
+//! Looks for bytes for which tests/it/fuzz/yaml.rs panics.
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| kaflowsql_fuzz::fuzz::yaml::check(bytes));
