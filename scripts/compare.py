@@ -6,7 +6,9 @@ fraction or an exponent; instants of one value (fractions with and without closi
 fields come in another order. An absent field is not a null. Prints the counts and the first rows that differ; exits 1
 if any does, and if there is nothing to compare.
 
-    scripts/compare.py EXPECTED.ndjson ACTUAL.ndjson
+    scripts/compare.py EXPECTED.ndjson ACTUAL.ndjson [--also SUPERSEDED.ndjson]
+
+Rows of SUPERSEDED may come too, each as often as it stands there: under LEFT, what came before there was a match.
 """
 
 import argparse
@@ -49,6 +51,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("expected", type=Path)
     parser.add_argument("actual", type=Path)
+    parser.add_argument("--also", type=Path, metavar="SUPERSEDED", help="rows that may come too")
     arguments = parser.parse_args()
 
     expected, actual = digests(arguments.expected), digests(arguments.actual)
@@ -59,6 +62,11 @@ def main():
     missing = unmatched(arguments.expected, expected - actual)
     surplus = unmatched(arguments.actual, actual - expected)
     missing, surplus = pair_off(missing, surplus)
+    if arguments.also and surplus:
+        allowed = [(number, row) for number, row in rows(arguments.also)]
+        came = len(surplus)
+        _, surplus = pair_off(allowed, surplus)
+        totals += f", {came - len(surplus)} of them superseded"
     if not missing and not surplus:
         print(f"equal: {totals}")
         return 0

@@ -5,11 +5,16 @@
 
 It runs the pipeline's own query over tables with the declared types: an event table has all rows of its file, a
 dimension the last row of each identity (1.7). Records that are bad input (1.6, 1.7) are left out, as the engine puts
-them with the dead letters. So it is the answer for one event table and dimensions that do not change once loaded.
+them with the dead letters. Joins of events with events are narrowed by the tables' times to live (2.3). Under `smart`,
+rows without a required column are left out, unless those that expire are emitted. So it is the answer where no row is
+late and dimensions do not change once loaded, and under LEFT joins of events the rows with which it all ends:
+--superseded writes those that may come before them, `(d, NULL)` before `(d, s)` (3.1).
 Needs the virtual environment that scripts/setup-python.sh makes, and finds it by itself.
 """
 
 import argparse
+import itertools
+import json
 import os
 import re
 import subprocess
@@ -56,7 +61,13 @@ TYPES = {
 }
 
 # Functions of DataFusion that DuckDB knows by another name.
-MACROS = ["to_char(moment, pattern) AS strftime(moment, pattern)"]
+MACROS = [
+    "to_char(moment, pattern) AS strftime(moment, pattern)",
+    "array_remove_all(list, element) AS list_filter(list, lambda item: item IS DISTINCT FROM element)",
+    "cardinality(list) AS len(list)",
+]
+
+MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 RFC_3339 = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -66,6 +77,7 @@ def main():
     parser.add_argument("pipeline", type=Path)
     parser.add_argument("--input", action="append", required=True, metavar="TOPIC=FILE", help="the records of a topic")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--superseded", type=Path, metavar="FILE", help="the rows that may come before others, LEFT")
     parser.add_argument("--memory", default="2GB", help="DuckDB's limit; it spills to disk beyond (default: 2GB)")
     arguments = parser.parse_args()
 
@@ -76,8 +88,10 @@ def main():
     for macro in MACROS:
         database.execute(f"CREATE MACRO {macro}")
     load_tables(database, pipeline, inputs)
-    rows = write_answer(database, pipeline["query"], arguments.output)
-    print(f"{arguments.output}: {rows} rows", file=sys.stderr)
+    query = yardstick(database, pipeline)
+    write_answer(database, query, arguments.output)
+    if arguments.superseded:
+        write_answer(database, superseded(database, pipeline, query), arguments.superseded)
 
 
 def load_tables(database, pipeline, inputs):
@@ -139,13 +153,90 @@ def instants(column, kind):
     return f"CAST(CAST({column} AS {kind.replace('TIMESTAMP', 'TIMESTAMPTZ')}) AS {kind})"
 
 
+def yardstick(database, pipeline, empty=()):
+    """The query, its joins of events narrowed to rows that met alive (2.3), less what `smart` never lets out. The event
+    tables in `empty` are as if they had no rows."""
+    query = narrowed(database, pipeline, empty)
+    emission = pipeline.get("emission") or {}
+    if emission.get("type") == "smart" and emission.get("on_expire", "drop") != "emit":
+        there = " AND ".join(f"{quoted(column)} IS NOT NULL" for column in emission["require"])
+        query = f"SELECT * FROM ({query}) WHERE {there}"
+    return query
+
+
+def superseded(database, pipeline, answer):
+    """The rows that some of the event tables under LEFT joins are missing from: each may come once, before the others."""
+    optional = [name for name, node in joined_events(database, pipeline)[1] if node["join_type"] == "LEFT"]
+    if not optional:
+        fail("--superseded is for LEFT joins of events with events.")
+    subsets = (some for size in range(1, len(optional) + 1) for some in itertools.combinations(optional, size))
+    # Rows are numbered among their equals, so that set operations count them.
+    numbered = "SELECT *, row_number() OVER (PARTITION BY answer) AS copy FROM ({}) AS answer"
+    early = " UNION ".join(numbered.format(yardstick(database, pipeline, some)) for some in subsets)
+    return f"SELECT * EXCLUDE copy FROM (({early}) EXCEPT {numbered.format(answer)})"
+
+
+def joined_events(database, pipeline):
+    """The parsed query, and of each event table that it joins the name and the join; the driving table is none."""
+    [parsed] = database.execute("SELECT json_serialize_sql(?::VARCHAR)", [pipeline["query"]]).fetchone()
+    tree = json.loads(parsed)
+    if tree["error"]:
+        fail(f"DuckDB can't parse the query: {tree['error_message']}")
+    events = set(pipeline["sources"]) - set(dimension_keys(pipeline))
+    joins = [node for node in nodes(tree) if node.get("type") == "JOIN" and node["right"].get("table_name") in events]
+    return tree, [(node["right"]["table_name"], node) for node in joins]
+
+
+def narrowed(database, pipeline, empty):
+    tree, joins = joined_events(database, pipeline)
+    if not joins:
+        return pipeline["query"].strip().rstrip(";")
+    events = set(pipeline["sources"]) - set(dimension_keys(pipeline))
+    [driving] = (n for n in nodes(tree) if n.get("table_name") in events - {name for name, _ in joins})
+    for name, node in joins:
+        alive = f"{time_of(pipeline, node['right'])} - {time_of(pipeline, driving)} BETWEEN " + " AND ".join(
+            f"to_milliseconds({ms})" for ms in (-ttl_ms(pipeline, name), ttl_ms(pipeline, driving["table_name"]))
+        )
+        condition = "false" if name in empty else alive
+        [parsed] = database.execute("SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT 1 WHERE {condition}"]).fetchone()
+        if not node["condition"]:
+            fail(f"the join of '{name}' is written without ON, and can't be narrowed.")
+        both = [node["condition"], json.loads(parsed)["statements"][0]["node"]["where_clause"]]
+        node["condition"] = {"class": "CONJUNCTION", "type": "CONJUNCTION_AND", "alias": "", "children": both}
+    return database.execute("SELECT json_deserialize_sql(?::JSON)", [json.dumps(tree)]).fetchone()[0]
+
+
+def nodes(tree):
+    """All objects of a parsed query."""
+    if isinstance(tree, dict):
+        yield tree
+    for below in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from nodes(below)
+
+
+def time_of(pipeline, table):
+    column = pipeline["sources"][table["table_name"]].get("event_time")
+    if not column:
+        fail(f"table '{table['table_name']}' has no event_time: the times of its records are not in the file.")
+    return f"{quoted(table['alias'] or table['table_name'])}.{quoted(column)}"
+
+
+def ttl_ms(pipeline, table):
+    """How long rows of an event table live (4.1)."""
+    events = (pipeline.get("state") or {}).get("events") or {}
+    written = (events.get("overrides") or {}).get(table) or events.get("default_ttl") or pipeline.get("window") or "1h"
+    number, unit = re.fullmatch(r"([\d.]+)\s*([a-z]+)", str(written)).groups()
+    return round(float(number) * MILLISECONDS[unit])
+
+
 def write_answer(database, query, path):
-    """Runs the query, writes its rows as JSON lines and returns how many."""
-    database.execute(f"CREATE TABLE answer AS {query.strip().rstrip(';')}")
+    """Runs the query and writes its rows as JSON lines."""
+    database.execute(f"CREATE OR REPLACE TABLE answer AS {query}")
     described = database.execute("DESCRIBE answer").fetchall()
     select = ", ".join(json_column(name, kind) for name, kind, *_ in described)
     database.execute(f"COPY (SELECT {select} FROM answer) TO {quoted_text(str(path))} (FORMAT json)")
-    return database.execute("SELECT count(*) FROM answer").fetchone()[0]
+    rows = database.execute("SELECT count(*) FROM answer").fetchone()[0]
+    print(f"{path}: {rows} rows", file=sys.stderr)
 
 
 def json_column(name, kind):

@@ -3,7 +3,7 @@
 
     scripts/through_kafka.py PIPELINE --input topic=FILE … --output OUT.ndjson [--partitions 4] [--binary kaflowsql]
 
-The first input drives. Prints what the run reports about itself, its peak memory, and writes the values of the output
+Prints what the run reports about itself, its peak memory, and writes the values of the output
 topic, one a line.
 """
 
@@ -43,15 +43,14 @@ def main():
 def run(arguments, inputs, folder, broker):
     for topic, file in inputs:
         subprocess.run([KAFKA, "write", broker, topic, file, str(arguments.partitions)], check=True)
-    with open(inputs[0][1], "rb") as lines:
-        events = sum(1 for _ in lines)
+    records = {topic: count_lines(file) for topic, file in inputs}
     config = folder / "config.yaml"
     config.write_text(f'kafka: {{brokers: ["{broker}"]}}\nhttp: {{listen: "127.0.0.1:0"}}\n')
     log = folder / "log"
     with open(log, "wb") as stderr:
         command = [arguments.binary, "run", "-c", str(config), arguments.pipeline]
         process = subprocess.Popen(command, stderr=stderr)
-    peak = wait(process, log, inputs[0][0], events)
+    peak = wait(process, log, records)
     process.terminate()
     if process.wait(timeout=60) != 0:
         sys.exit(f"through_kafka.py: the run failed\n{log.read_text()}")
@@ -60,8 +59,13 @@ def run(arguments, inputs, folder, broker):
     read(broker, output_topic(arguments.pipeline), arguments.output)
 
 
-def wait(process, log, topic, events):
-    """Until all events are processed; returns the peak of resident memory in kB."""
+def count_lines(file):
+    with open(file, "rb") as lines:
+        return sum(1 for _ in lines)
+
+
+def wait(process, log, records):
+    """Until all records of all topics are processed; returns the peak of resident memory in kB."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         if process.poll() is not None:
@@ -69,8 +73,9 @@ def wait(process, log, topic, events):
         found = re.search(r"on (http://127\.0\.0\.1:\d+)", log.read_text())
         if found:
             page = urllib.request.urlopen(f"{found[1]}/metrics").read().decode()
-            line = re.search(rf'^kaflowsql_events_processed_total{{.*topic="{topic}"}} (\d+)$', page, re.MULTILINE)
-            if line and int(line[1]) >= events:
+            line = r'^kaflowsql_events_processed_total{.*topic="(.*)"} (\d+)$'
+            processed = {topic: int(count) for topic, count in re.findall(line, page, re.MULTILINE)}
+            if all(processed.get(topic, 0) >= count for topic, count in records.items()):
                 status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
                 return re.search(r"VmHWM:\s+(\d+)", status)[1]
         time.sleep(0.05)

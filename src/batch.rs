@@ -1,5 +1,7 @@
 //! What the stages hand to each other.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow::array::ArrayRef;
@@ -216,6 +218,8 @@ pub struct Cut {
     pub partitions: Vec<PartitionState>,
     /// Whether all inputs, the dimensions too, are read to their ends.
     pub at_end: bool,
+    /// Whether event tables are read again, from the offsets that were committed: what is remembered of them is void.
+    pub begins_anew: bool,
     /// What the stream time of every event table is after this cut at least, ms since the epoch: for tests, and for files
     /// that have ended (`i64::MAX`).
     pub stream_time_ms: Option<i64>,
@@ -230,6 +234,23 @@ pub struct PartitionState {
     pub partition: i32,
     /// Whether everything in it has been read.
     pub at_end: bool,
+}
+
+/// How far the rows of each partition have come in time, told by the stage that knows their times to the source that keeps
+/// partitions in step (SEMANTICS 4.4).
+#[derive(Debug, Default)]
+pub struct RowTimes(Mutex<BTreeMap<(TableId, i32), i64>>);
+
+impl RowTimes {
+    /// The greatest time of the rows of a partition in the last batch that had some, ms since the epoch.
+    pub fn of(&self, table: TableId, partition: i32) -> Option<i64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(table, partition)).copied()
+    }
+
+    /// A batch had rows of a partition up to this time.
+    pub fn tell(&self, table: TableId, partition: i32, time_ms: i64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((table, partition), time_ms);
+    }
 }
 
 /// Result rows as bytes: record `i` has `keys.get(i)`, `values.get(i)` and `timestamps[i]`.

@@ -4,6 +4,7 @@ mod logging;
 mod metrics;
 mod pipeline;
 mod topic;
+mod waiting;
 mod window;
 
 pub use logging::{LogFormat, start_logging};

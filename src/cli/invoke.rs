@@ -45,7 +45,8 @@ pub(super) fn invoke(arguments: &InvokeArguments) -> Result<()> {
     let tally = Tally::new(&plan);
     let commit = Commit::new(Box::new(FileSink::new(results, letters)), committer, Box::new(tally.clone()));
     let decode = DecodeStage::new(Arc::clone(&plan), pipeline.on_error);
-    let join = JoinStage::new(plan, &pipeline, Clock::standing_at(Clock::System.now_ms()));
+    let mut join = JoinStage::new(plan, &pipeline, Clock::standing_at(Clock::System.now_ms()));
+    join.trust_times();
     let ends = Ends { source: Box::new(source), commit };
     let show = || (progress.bytes_read(), progress.bytes_total(), tally.to_string());
     with_progress(show, || run(ends, decode, join, &AtomicBool::new(false)))?;

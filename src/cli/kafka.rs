@@ -1,11 +1,13 @@
 //! Settings and plans in the terms of the Kafka ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::batch::RowTimes;
 use crate::config::{AutoOffsetReset as Reset, Pipeline, Settings};
 use crate::error::Result;
 use crate::kafka_client::Cluster;
-use crate::plan::{Plan, Role};
+use crate::plan::{Emission, Plan, Role};
 use crate::sink::kafka::KafkaSinkConfig;
 use crate::source::CutLimits;
 use crate::source::kafka::{self, AutoOffsetReset, KafkaSourceConfig, Sampled};
@@ -27,13 +29,25 @@ pub(super) fn sample(settings: &Settings, topic: &str, records_max: usize) -> Re
 }
 
 /// Where a pipeline reads.
-pub(super) fn source_config(settings: &Settings, pipeline: &Pipeline, plan: &Plan) -> KafkaSourceConfig {
-    let of_role = |role: Role| {
+pub(super) fn source_config(
+    settings: &Settings,
+    pipeline: &Pipeline,
+    plan: &Plan,
+    row_times: &Arc<RowTimes>,
+) -> KafkaSourceConfig {
+    let of_role = |role: Role| -> Vec<_> {
         let tables = plan.tables.iter().filter(|table| table.role == role);
         tables.map(|table| (table.id, table.topic.clone())).collect()
     };
+    let mut event_tables = of_role(Role::Event);
+    // In the order of processing: the driving table is the last.
+    event_tables.rotate_left(1);
+    let timed = plan.tables.iter().filter(|table| table.role == Role::Event && table.event_time.is_some());
     let kafka = &settings.kafka;
-    let ttl_ms = plan.tables[0].ttl_ms.unwrap_or(i64::MAX);
+    let is_joined = plan.events.len() > 1;
+    let lateness_ms = plan.events.iter().map(|event| event.lateness_ms).min().unwrap_or_default();
+    // What is remembered is bounded by the ttl, and grows by what one partition is ahead of another.
+    let ttl_ms = plan.events.iter().map(|event| event.ttl_ms).min().filter(|_| is_joined);
     KafkaSourceConfig {
         cluster: cluster(settings),
         group: kafka.group.clone(),
@@ -45,7 +59,7 @@ pub(super) fn source_config(settings: &Settings, pipeline: &Pipeline, plan: &Pla
         },
         fetch_min_bytes: u32::try_from(kafka.fetch_min_bytes).unwrap_or(u32::MAX),
         fetch_max_wait_ms: u32::try_from(kafka.fetch_max_wait_ms).unwrap_or(u32::MAX),
-        event_tables: of_role(Role::Event),
+        event_tables,
         dimension_tables: of_role(Role::Dimension),
         limits: CutLimits {
             max_records: pipeline.batch.max_records.min(kafka.max_poll_records),
@@ -53,8 +67,10 @@ pub(super) fn source_config(settings: &Settings, pipeline: &Pipeline, plan: &Pla
             max_wait_ms: pipeline.batch.max_wait_ms,
         },
         idle_timeout_ms: pipeline.events.idle_timeout_ms.unsigned_abs(),
-        max_ahead_ms: pipeline.events.lateness_ms(ttl_ms),
+        max_ahead_ms: ttl_ms.map_or(lateness_ms, |ttl_ms| ttl_ms.max(lateness_ms)),
         metadata_refresh_ms: METADATA_REFRESH_MS,
+        tells_time: is_joined || matches!(plan.emission, Emission::Smart(_)),
+        row_times: timed.filter(|_| is_joined).map(|table| (table.id, Arc::clone(row_times))).collect(),
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tally::Tally;
-use crate::batch::Report;
+use crate::batch::{Report, Stage};
 use crate::commit::Observer;
 use crate::config::OnError;
-use crate::plan::{Plan, Role};
+use crate::plan::{Emission, Plan, Role};
 use crate::telemetry::{PipelineMetrics, SkipReason, Step, TopicMetrics};
 
 /// Keeps a pipeline's metrics, and its tally, current.
@@ -19,6 +19,9 @@ pub(super) struct MetricsObserver {
     /// The table of each look-up.
     lookups: Vec<usize>,
     on_error: OnError,
+    /// How many tables, from the first on, keep no rows.
+    stateless: usize,
+    is_smart: bool,
     tally: Tally,
 }
 
@@ -29,6 +32,8 @@ impl MetricsObserver {
             topics: plan.tables.iter().map(|table| metrics.topic(&table.topic)).collect(),
             roles: plan.tables.iter().map(|table| table.role).collect(),
             lookups: plan.lookups.iter().map(|lookup| plan.dimensions[lookup.dimension].table.index()).collect(),
+            stateless: usize::from(plan.events.len() == 1),
+            is_smart: matches!(plan.emission, Emission::Smart(_)),
             metrics,
             on_error,
             tally,
@@ -50,7 +55,10 @@ impl MetricsObserver {
         for (&table, &(probed, hit)) in self.lookups.iter().zip(&report.lookups) {
             self.topics[table].lookup(probed as usize, hit as usize);
         }
-        for (topic, &(entries, bytes)) in self.topics.iter().zip(&report.state) {
+        for (topic, &rows) in self.topics.iter().zip(&report.forgotten) {
+            topic.forgotten(rows as usize);
+        }
+        for (topic, &(entries, bytes)) in self.topics.iter().zip(&report.state).skip(self.stateless) {
             topic.state(entries as usize, bytes as usize);
         }
     }
@@ -63,9 +71,13 @@ impl Observer for MetricsObserver {
         self.metrics.emitted(report.emitted as usize);
         for &(stage, count) in &report.rejected {
             match self.on_error {
+                _ if stage == Stage::Expire => self.metrics.dead_letters(stage, count as usize),
                 OnError::DeadLetter => self.metrics.dead_letters(stage, count as usize),
                 OnError::Skip | OnError::Fail => self.metrics.skipped(SkipReason::OnError, count as usize),
             }
+        }
+        if self.is_smart {
+            self.metrics.waiting(&report.parked);
         }
         let durations = &report.durations;
         for (step, elapsed) in [
@@ -79,8 +91,10 @@ impl Observer for MetricsObserver {
         ] {
             self.metrics.stage(step, elapsed);
         }
-        if let Some(since) = report.since {
-            self.metrics.batch(report.records.iter().sum::<u64>() as usize, since.elapsed());
+        // An empty cut says that time has passed.
+        let records = report.records.iter().sum::<u64>() as usize;
+        if let Some(since) = report.since.filter(|_| records > 0) {
+            self.metrics.batch(records, since.elapsed());
         }
         self.tally.committed(report, produce, commit);
     }

@@ -101,13 +101,15 @@ impl Service {
             Err(Error::Retry(_)) if stop.load(Ordering::Relaxed) => return Ok(()),
             sink => sink?,
         };
-        let source = KafkaSource::open(&source_config(&self.settings, pipeline, plan))?;
+        let row_times = Arc::default();
+        let source = KafkaSource::open(&source_config(&self.settings, pipeline, plan, &row_times))?;
         self.become_state(State::Running(source.progress()));
         let metrics = self.metrics.pipeline(&pipeline.name);
         let observer = MetricsObserver::new(metrics, plan, pipeline.on_error, tally.clone());
         let commit = Commit::new(Box::new(sink), source.committer(), Box::new(observer));
         let decode = DecodeStage::new(Arc::clone(plan), pipeline.on_error);
-        let join = JoinStage::new(Arc::clone(plan), pipeline, Clock::System);
+        let mut join = JoinStage::new(Arc::clone(plan), pipeline, Clock::System);
+        join.tell_times(row_times);
         run(Ends { source: Box::new(source), commit }, decode, join, stop)
     }
 

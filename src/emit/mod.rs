@@ -6,6 +6,8 @@ mod layout;
 mod smart;
 mod withdraw;
 
+use std::collections::BTreeMap;
+
 use arrow::array::ArrayRef;
 
 use crate::batch::Parked as ParkedCounts;
@@ -101,6 +103,12 @@ impl Emitter {
     /// What happened since it was asked last, and what waits now.
     pub fn take_counts(&mut self) -> ParkedCounts {
         self.smart.as_mut().map_or_else(ParkedCounts::default, SmartEmitter::take_counts)
+    }
+
+    /// For each partition of the driving table an offset up to which no driving row waits: the least that does, or a bit less.
+    pub fn oldest_drivers(&mut self, now_ms: i64) -> &BTreeMap<i32, i64> {
+        static NONE: BTreeMap<i32, i64> = BTreeMap::new();
+        self.smart.as_mut().map_or(&NONE, |smart| smart.oldest_drivers(now_ms))
     }
 
     /// Bytes of memory that waiting combinations take.

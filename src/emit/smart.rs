@@ -1,5 +1,7 @@
 //! `emission: smart`: combinations of event rows wait until nothing is missing that is required (SEMANTICS 3.2, 3.3).
 
+use std::collections::BTreeMap;
+
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::Int32Type;
 
@@ -18,6 +20,9 @@ use crate::state::{Parked, ParkedId, Waiting, Waker};
 
 /// Combinations that are formed again, or expire, at once.
 const AGAIN_MAX: usize = 1 << 12;
+
+/// How often the oldest driving row that waits is looked for, ms.
+const OLDEST_EVERY_MS: i64 = 1_000;
 
 /// Rows that have arrived in a dimension.
 #[derive(Clone, Copy)]
@@ -40,6 +45,10 @@ pub(super) struct SmartEmitter {
     /// Whether what expires comes out.
     comes_out: bool,
     max_wait_ms: i64,
+    /// The least offset of the driving rows that wait, by partition; some may wait no longer.
+    oldest: BTreeMap<i32, i64>,
+    /// When it was looked for, by the wall clock.
+    oldest_of_ms: i64,
     counts: ParkedCounts,
 }
 
@@ -75,6 +84,8 @@ impl SmartEmitter {
             can_withdraw: can_withdraw(plan),
             comes_out: smart_of(plan).on_expire != OnExpire::Drop,
             max_wait_ms: smart_of(plan).max_wait_ms,
+            oldest: BTreeMap::new(),
+            oldest_of_ms: i64::MIN,
             counts: ParkedCounts::default(),
         }
     }
@@ -88,6 +99,21 @@ impl SmartEmitter {
         let oldest_ms = self.parked.oldest_parked_ms();
         std::mem::replace(&mut self.counts, ParkedCounts { waiting: 0, oldest_ms: None, ..ParkedCounts::default() })
             .with_waiting(waiting, oldest_ms)
+    }
+
+    /// Looked for by going through all that waits, so only now and then.
+    pub(super) fn oldest_drivers(&mut self, now_ms: i64) -> &BTreeMap<i32, i64> {
+        if self.parked.is_empty() {
+            self.oldest.clear();
+        } else if now_ms.saturating_sub(self.oldest_of_ms) >= OLDEST_EVERY_MS {
+            self.oldest_of_ms = now_ms;
+            self.oldest.clear();
+            for (partition, offset) in self.parked.drivers() {
+                let oldest = self.oldest.entry(partition).or_insert(offset);
+                *oldest = (*oldest).min(offset);
+            }
+        }
+        &self.oldest
     }
 
     pub(super) fn next_deadline_ms(&self, event: usize, least_time_ms: Option<i64>) -> Option<i64> {
@@ -201,6 +227,10 @@ impl SmartEmitter {
         };
         let entries: Vec<Waiting> = times.into_iter().zip(drivers).map(waiting).collect();
         self.counts.parked += entries.len() as u64;
+        for Waiting { driver: (partition, offset), .. } in &entries {
+            let oldest = self.oldest.entry(*partition).or_insert(*offset);
+            *oldest = (*oldest).min(*offset);
+        }
         self.parked.park(&columns, &entries, wakers);
     }
 

@@ -35,6 +35,8 @@ pub struct DecodedCut {
     /// As in `Cut`.
     pub at_end: bool,
     /// As in `Cut`.
+    pub begins_anew: bool,
+    /// As in `Cut`.
     pub stream_time_ms: Option<i64>,
     /// What happened so far.
     pub report: Report,
@@ -84,8 +86,8 @@ impl DecodeStage {
             batches.push(DecodedTable { raw, rows, identity });
         }
         report.durations.decode = watch.elapsed();
-        let Cut { positions, partitions, at_end, stream_time_ms, .. } = cut;
-        Ok(DecodedCut { batches, dead_letters, positions, partitions, at_end, stream_time_ms, report })
+        let Cut { positions, partitions, at_end, begins_anew, stream_time_ms, .. } = cut;
+        Ok(DecodedCut { batches, dead_letters, positions, partitions, at_end, begins_anew, stream_time_ms, report })
     }
 
     /// The decoder of a batch's table. What names a dimension's rows may depend on its first record (SEMANTICS 1.7).

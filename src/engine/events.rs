@@ -6,8 +6,9 @@ use arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array};
 
 use super::decode::DecodedTable;
 use super::dimensions::{compute_each, taken};
+use super::held::Held;
 use super::stream_time::{StreamTimes, Tick};
-use crate::batch::RawBatch;
+use crate::batch::{RawBatch, RowTimes};
 use crate::expression::Expression;
 use crate::join::{Given, Start};
 use crate::plan::{Column, Plan};
@@ -105,9 +106,16 @@ impl Events {
     }
 
     /// Remembers the rows `first..end`.
-    pub fn append(&mut self, rows: &NewRows, first: usize, end: usize) {
+    pub fn append(&mut self, rows: &NewRows, first: usize, end: usize, held: Option<&mut Held>) {
         if self.tables.is_empty() || first == end {
             return;
+        }
+        if let Some(held) = held {
+            let places = rows.records[first..end].iter().zip(&rows.times[first..end]);
+            let RawBatch { partitions, offsets, .. } = &rows.raw;
+            let place =
+                |(&record, &time_ms): (&u32, &i64)| (partitions[record as usize], offsets[record as usize], time_ms);
+            held.remember(rows.event, places.map(place));
         }
         let columns: Vec<_> = rows.columns.iter().map(|column| column.slice(first, end - first)).collect();
         let (partitions, offsets, timestamps) = rows.origins(first, end);
@@ -122,11 +130,14 @@ impl Events {
 
     /// Forgets rows that no row can need that is not late (SEMANTICS 4.3), at most about `rows_max` of each table; how many,
     /// by event table.
-    pub fn forget(&mut self, times: &StreamTimes, rows_max: usize) -> Vec<u64> {
+    pub fn forget(&mut self, times: &StreamTimes, rows_max: usize, mut held: Option<&mut Held>) -> Vec<u64> {
         let plan = Arc::clone(&self.plan);
         let forget = |(event, table): (usize, &mut EventTable)| {
-            let before_ms = needed_from_ms(&plan, times, event);
-            before_ms.map_or(0, |before_ms| table.forget(before_ms, rows_max) as u64)
+            let Some(before_ms) = needed_from_ms(&plan, times, event) else { return 0 };
+            if let Some(held) = &mut held {
+                held.forget(event, before_ms);
+            }
+            table.forget(before_ms, rows_max) as u64
         };
         self.tables.iter_mut().enumerate().map(forget).collect()
     }
@@ -153,6 +164,14 @@ impl NewRows {
     /// (partition, time, timestamp) of all rows that were decoded: those that don't matter otherwise let time pass too.
     pub fn ticks(&self) -> &[Tick] {
         &self.ticks
+    }
+
+    /// Tells how far each partition's rows have come.
+    pub fn tell(&self, times: &RowTimes) {
+        for rows in self.ticks.chunk_by(|left, right| left.0 == right.0) {
+            let reached_ms = rows.iter().map(|(_, time_ms, _)| *time_ms).max().unwrap_or(i64::MIN);
+            times.tell(self.raw.table, rows[0].0, reached_ms);
+        }
     }
 
     /// The first of the rows that stood at `place` or later among all that were decoded.

@@ -6,9 +6,10 @@ use super::decode::{DecodedCut, DecodedTable};
 use super::delivery::{Delivery, HandOver};
 use super::dimensions::{Changes, Dimensions};
 use super::events::{Events, NewRows};
+use super::held::Held;
 use super::reject::Rejection;
 use super::stream_time::StreamTimes;
-use crate::batch::{DeadLetter, Outcome, RawBatch, Stage, TableId};
+use crate::batch::{DeadLetter, Outcome, RawBatch, RowTimes, Stage, TableId};
 use crate::clock::{Clock, Stopwatch};
 use crate::config::{OnError, Pipeline};
 use crate::emit::{Arrived, Emitter, Moment};
@@ -32,6 +33,10 @@ pub struct JoinStage {
     encoder: Encoder,
     /// Rows' times are never beyond this, whatever the wall clock says.
     trusts_times: bool,
+    /// Where reading must begin again after a restart, if anything of event rows is remembered.
+    held: Option<Held>,
+    /// Told how far rows have come.
+    row_times: Option<Arc<RowTimes>>,
 }
 
 impl JoinStage {
@@ -49,6 +54,8 @@ impl JoinStage {
             emitter: Emitter::new(&plan),
             encoder: Encoder::new(&outputs, plan.key),
             trusts_times: false,
+            held: Held::of(&plan),
+            row_times: None,
             plan,
         }
     }
@@ -58,13 +65,22 @@ impl JoinStage {
         self.trusts_times = true;
     }
 
+    /// Tells `times`, from now on, how far rows have come.
+    pub fn tell_times(&mut self, times: Arc<RowTimes>) {
+        self.row_times = Some(times);
+    }
+
     /// Processes a cut, in its order. What comes out is handed over in pieces of bounded size; the positions come with the
     /// last of them, which is there even if nothing came out.
     ///
     /// # Errors
     /// When a row fails under `on_error: fail`, or when `hand_over` fails.
     pub fn process(&mut self, cut: DecodedCut, hand_over: HandOver<'_>) -> Result<()> {
-        let DecodedCut { batches, dead_letters, positions, partitions, at_end, stream_time_ms, report } = cut;
+        let DecodedCut { batches, dead_letters, positions, partitions, at_end, begins_anew, stream_time_ms, report } =
+            cut;
+        if begins_anew {
+            self.begin_anew();
+        }
         let outcome = Outcome { dead_letters, positions, report, ..Outcome::default() };
         let now_ms = self.clock.now_ms();
         let wall_ms = if self.trusts_times { i64::MAX } else { now_ms };
@@ -74,6 +90,9 @@ impl JoinStage {
         let mut counts = Counts::new(self.plan.lookups.len());
         delivery.outcome.report.late = vec![0; self.plan.tables.len()];
         self.times.tell(&partitions, wall_ms);
+        for table in batches.iter().filter(|table| table.rows.table.index() < self.plan.events.len()) {
+            self.times.have_rows(table.rows.table.index(), &table.raw.partitions, wall_ms);
+        }
         let mut rows = 0;
         let mut result = Ok(());
         for table in batches {
@@ -91,11 +110,23 @@ impl JoinStage {
             self.times.settle(wall_ms, stream_time_ms);
             self.expire(at_end, now_ms, &mut counts, &mut delivery)
         });
-        let forgotten = self.events.forget(&self.times, 4 * rows + FORGOTTEN_ROWS);
+        let forgotten = self.events.forget(&self.times, 4 * rows + FORGOTTEN_ROWS, self.held.as_mut());
+        if let Some(held) = &mut self.held {
+            let read = std::mem::take(&mut delivery.outcome.positions);
+            delivery.outcome.positions = held.positions(read, &partitions, self.emitter.oldest_drivers(now_ms));
+        }
         self.report(counts, forgotten, has_rows, &mut delivery);
         let finished = result.and_then(|()| delivery.finish());
         self.encoder = encoder;
         finished
+    }
+
+    /// Forgets all that is remembered of event tables: they are read again.
+    fn begin_anew(&mut self) {
+        self.events = Events::new(&self.plan);
+        self.times.clear();
+        self.emitter = Emitter::new(&self.plan);
+        self.held = Held::of(&self.plan);
     }
 
     /// Applies a dimension's records; those that something waits for wake it, each at its place (SEMANTICS 2.4).
@@ -170,18 +201,21 @@ impl JoinStage {
     ) -> Result<()> {
         let event = table.rows.table.index();
         let rows = self.events.rows(event, table);
+        if let Some(times) = &self.row_times {
+            rows.tell(times);
+        }
         for (record, error) in &rows.failed {
             self.reject(&rows.raw, TableId(event as u32), *record, None, (Stage::Sql, error.clone()), delivery)?;
         }
         let mut place = 0;
         while place < rows.ticks().len() {
             let first = rows.kept_from(place);
-            let until_ms = self.expiry_within(&rows, first);
+            let until_ms = self.expiry_within(&rows, first, wall_ms);
             let taken = self.times.advance(event, rows.ticks()[place..].iter().copied(), wall_ms, until_ms);
             delivery.outcome.report.late[event] += taken.late;
             place += taken.rows;
             let end = rows.kept_from(place);
-            self.events.append(&rows, first, end);
+            self.events.append(&rows, first, end, self.held.as_mut());
             let start = rows.start(self.plan.events.len(), first, end);
             let is_multiple = self.plan.events.len() > 1;
             let ask_driving = !is_multiple || event != 0 || rows.is_unsure;
@@ -190,8 +224,8 @@ impl JoinStage {
             });
             let records = &rows.records[first..end];
             self.reject_failures(Some((event, &rows.raw, records)), failures, delivery)?;
-            if place < rows.ticks().len() {
-                self.times.settle(wall_ms, None);
+            self.times.settle(wall_ms, None);
+            if until_ms.is_some() {
                 self.expire(false, now_ms, counts, delivery)?;
             }
         }
@@ -200,14 +234,14 @@ impl JoinStage {
 
     /// The stream time of the table of `rows` at which something expires, if that could be before they are all joined and
     /// its place among them matters.
-    fn expiry_within(&self, rows: &NewRows, first: usize) -> Option<i64> {
+    fn expiry_within(&self, rows: &NewRows, first: usize, wall_ms: i64) -> Option<i64> {
         let deadline_ms = self.emitter.next_deadline_ms(rows.event, rows.least_time_ms(first))?;
-        let others_ms = self.times.least_ms(Some(rows.event))?;
+        let others_ms = self.times.least_of_others_ms(rows.event, wall_ms)?;
         (others_ms >= deadline_ms).then_some(deadline_ms)
     }
 
     fn expire(&mut self, at_end: bool, now_ms: i64, counts: &mut Counts, delivery: &mut Delivery<'_>) -> Result<()> {
-        let stream_time_ms = self.times.least_ms(None);
+        let stream_time_ms = self.times.least_ms();
         let failures = self.emit(now_ms, delivery, |emitter, moment, output| {
             emitter.expire(moment, stream_time_ms, at_end, counts, output);
         });

@@ -4,6 +4,7 @@ mod decode;
 mod delivery;
 mod dimensions;
 mod events;
+mod held;
 mod join;
 mod reject;
 mod run;

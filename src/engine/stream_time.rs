@@ -59,6 +59,13 @@ impl StreamTimes {
         Self { tables: lateness_ms.map(table).collect(), idle_timeout_ms }
     }
 
+    /// Forgets all times: no row yet.
+    pub fn clear(&mut self) {
+        for table in &mut self.tables {
+            *table = StreamTime { partitions: BTreeMap::new(), is_told: false, now_ms: None, ..*table };
+        }
+    }
+
     /// Which partitions are read, and which of them are at their ends.
     pub fn tell(&mut self, partitions: &[PartitionState], wall_ms: i64) {
         if partitions.is_empty() {
@@ -72,6 +79,16 @@ impl StreamTimes {
                 let known =
                     table.partitions.entry(state.partition).or_insert(Partition { time_ms: None, ended_ms: None });
                 known.ended_ms = state.at_end.then(|| known.ended_ms.unwrap_or(wall_ms));
+            }
+        }
+    }
+
+    /// Records of these partitions of a table are about to be taken: they are not at their ends, so they count.
+    pub fn have_rows(&mut self, table: usize, partitions: &[i32], wall_ms: i64) {
+        for partition in partitions.chunk_by(|left, right| left == right).map(|same| same[0]) {
+            if let Some(Partition { ended_ms: Some(ended_ms), .. }) = self.tables[table].partitions.get_mut(&partition)
+            {
+                *ended_ms = wall_ms;
             }
         }
     }
@@ -131,6 +148,7 @@ impl StreamTimes {
     }
 
     /// The stream time of a table, if it has one yet.
+    #[cfg(test)]
     pub fn of(&self, table: usize) -> Option<i64> {
         self.tables[table].now_ms
     }
@@ -141,10 +159,16 @@ impl StreamTimes {
         now_ms.map(|now_ms| now_ms.saturating_sub(*lateness_ms))
     }
 
-    /// The least stream time of all tables but `except`; none while one has none.
-    pub fn least_ms(&self, except: Option<usize>) -> Option<i64> {
-        let tables = self.tables.iter().enumerate().filter(|(place, _)| Some(*place) != except);
-        tables.map(|(_, table)| table.now_ms).min().unwrap_or(Some(i64::MAX))
+    /// The least stream time of all tables; none while one has none.
+    pub fn least_ms(&self) -> Option<i64> {
+        self.tables.iter().map(|table| table.now_ms).min().flatten()
+    }
+
+    /// The least stream time of the other tables than this, those that follow the others left out; none while one has none.
+    pub fn least_of_others_ms(&self, table: usize, wall_ms: i64) -> Option<i64> {
+        let others = self.tables.iter().enumerate().filter(|(place, _)| *place != table).map(|(_, other)| other);
+        let counting = others.filter(|other| other.least_ms(wall_ms, self.idle_timeout_ms).is_some());
+        counting.map(|other| other.now_ms).min().unwrap_or(Some(i64::MAX))
     }
 }
 
@@ -268,14 +292,15 @@ mod tests {
         times.advance(0, [on_time(0, 70)].into_iter(), 100, None);
         times.advance(1, [on_time(0, 50)].into_iter(), 100, None);
         times.settle(90, None);
-        assert_eq!((times.of(2), times.least_ms(None)), (None, None), "it may still have rows");
+        assert_eq!((times.of(2), times.least_ms()), (None, None), "it may still have rows");
         times.settle(100, None);
-        assert_eq!((times.of(2), times.least_ms(None)), (Some(50), Some(50)));
+        assert_eq!((times.of(2), times.least_ms()), (Some(50), Some(50)));
         times.advance(2, [on_time(0, 20)].into_iter(), 100, None);
         times.settle(100, None);
         assert_eq!(times.of(2), Some(50), "it never goes back");
         times.settle(100, Some(1_000));
-        assert_eq!(times.least_ms(Some(1)), Some(1_000));
+        assert_eq!(times.least_ms(), Some(1_000));
+        assert_eq!(times.least_of_others_ms(0, 1_000), Some(i64::MAX), "the others follow");
     }
 
     #[test]

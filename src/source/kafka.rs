@@ -22,7 +22,7 @@ use rdkafka::metadata::Metadata;
 
 pub use self::progress::{DimensionProgress, Lag, LoadProgress};
 pub use self::sample::{Sampled, sample};
-use crate::batch::{Cut, TableId};
+use crate::batch::{Cut, RowTimes, TableId};
 use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
 use crate::kafka_client::{Cluster, Health};
@@ -78,6 +78,10 @@ pub struct KafkaSourceConfig {
     pub max_ahead_ms: i64,
     /// How often to look for new partitions, ms.
     pub metadata_refresh_ms: u64,
+    /// Whether cuts tell which partitions are at their ends, also when there is nothing else to tell.
+    pub tells_time: bool,
+    /// How far rows have come, of tables whose rows have another time than their records.
+    pub row_times: Vec<(TableId, Arc<RowTimes>)>,
 }
 
 impl KafkaSourceConfig {
@@ -97,6 +101,7 @@ pub struct KafkaSource {
     lags_shown: Option<Stopwatch>,
     /// The last cut was full: there is more, so the next one is not waited for.
     backlog: bool,
+    tells_time: bool,
 }
 
 impl KafkaSource {
@@ -115,6 +120,7 @@ impl KafkaSource {
             progress,
             lags_shown: None,
             backlog: false,
+            tells_time: config.tells_time,
         })
     }
 
@@ -137,6 +143,10 @@ impl KafkaSource {
         let half = all.share(2);
         let rest = self.dimensions.drain(half, &mut cut)?;
         self.events.drain(all.less(half, rest), &mut cut)?;
+        if self.tells_time {
+            self.events.tell(&mut cut);
+            cut.at_end &= self.dimensions.is_at_end();
+        }
         if self.lags_shown.is_none_or(|shown| shown.elapsed() >= LAG_INTERVAL) {
             self.dimensions.show_lags();
             self.events.show_lags();
@@ -173,12 +183,14 @@ impl Source for KafkaSource {
             self.let_it_grow();
         }
         let cut = self.cut()?;
-        if !cut.batches.is_empty() {
+        if !cut.batches.is_empty() || cut.begins_anew {
             return Ok(self.hand_over(cut));
         }
         self.wait();
         let cut = self.cut()?;
-        Ok(if cut.batches.is_empty() { Next::Idle } else { self.hand_over(cut) })
+        // An empty cut says that time has passed.
+        let is_idle = cut.batches.is_empty() && cut.partitions.is_empty() && !cut.begins_anew;
+        Ok(if is_idle { Next::Idle } else { self.hand_over(cut) })
     }
 
     fn committer(&self) -> Arc<dyn Committer> {

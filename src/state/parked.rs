@@ -238,6 +238,11 @@ impl Parked {
         ids.filter(|id| self.waiting(*id).driver == driver).collect()
     }
 
+    /// Partition and offset of the driving row of each, in no order.
+    pub fn drivers(&self) -> impl Iterator<Item = (i32, i64)> {
+        self.entries.values().filter(|entry| !entry.row.is_null()).map(|entry| entry.waiting.driver)
+    }
+
     /// How long a combination waits, and for whom.
     pub fn waiting(&self, id: ParkedId) -> &Waiting {
         &self.entries.get(id.0).waiting

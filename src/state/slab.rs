@@ -83,6 +83,11 @@ impl<T: Copy> Slab<T> {
         self.pages.get(number as usize >> 16)?.values.get(number as usize & 0xffff)
     }
 
+    /// All values, and those of numbers that are free.
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        self.pages.iter().flat_map(|page| &page.values)
+    }
+
     /// Frees a number; the page, if this was the last of it.
     pub(super) fn remove(&mut self, number: u32) -> Option<usize> {
         let place = number as usize >> 16;

@@ -9,9 +9,10 @@ use prometheus::{
 };
 
 use super::pipeline::PipelineMetrics;
+use super::waiting::WaitingFamilies;
 use crate::clock::Clock;
 
-const PIPELINE: &[&str] = &["pipeline"];
+pub(super) const PIPELINE: &[&str] = &["pipeline"];
 const TOPIC: &[&str] = &["pipeline", "topic"];
 
 /// Bounds of the buckets of durations: a look-up of a small batch takes 10 µs, a commit that goes wrong 10 s.
@@ -55,6 +56,8 @@ pub(super) struct Families {
     pub(super) state_entries: IntGaugeVec,
     pub(super) loaded: IntGaugeVec,
     pub(super) lag: IntGaugeVec,
+    pub(super) evictions: IntCounterVec,
+    pub(super) waiting: WaitingFamilies,
 }
 
 impl Metrics {
@@ -152,6 +155,12 @@ impl Families {
                 "1 once a dimension is read to its end at start, else 0",
                 TOPIC,
             ),
+            evictions: counter(
+                "kaflowsql_state_evictions_total",
+                "Event rows forgotten once no row can need them",
+                TOPIC,
+            ),
+            waiting: WaitingFamilies::register(registry),
             lag: gauge(
                 "kaflowsql_lag",
                 "Records of a partition that are not read yet",
@@ -161,7 +170,10 @@ impl Families {
     }
 }
 
-fn vector<B: MetricVecBuilder + 'static>(registry: &Registry, created: prometheus::Result<MetricVec<B>>) -> MetricVec<B>
+pub(super) fn vector<B: MetricVecBuilder + 'static>(
+    registry: &Registry,
+    created: prometheus::Result<MetricVec<B>>,
+) -> MetricVec<B>
 where
     MetricVec<B>: Collector,
 {

@@ -1,14 +1,15 @@
 //! The metrics of one pipeline: handles that its stages update once a batch.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::{Gauge, Histogram, IntCounter};
 
 use super::metrics::Families;
 use super::topic::{TopicMetrics, TopicSnapshot};
+use super::waiting::WaitingMetrics;
 use super::window::Window;
-use crate::batch::Stage;
+use crate::batch::{Parked, Stage};
 use crate::clock::Clock;
 
 /// A part of a batch's life whose time is taken.
@@ -84,6 +85,8 @@ pub struct PipelineMetrics {
     skipped: [(SkipReason, IntCounter); 2],
     events_per_second: Gauge,
     rates: Mutex<Rates>,
+    /// Under smart emission.
+    waiting: OnceLock<WaitingMetrics>,
     clock: Clock,
 }
 
@@ -121,8 +124,14 @@ impl PipelineMetrics {
                 joined: Window::new(now_ms),
                 joined_totals: [0, 0],
             }),
+            waiting: OnceLock::new(),
             clock,
         }
+    }
+
+    /// A batch did this to combinations that wait. Called under smart emission only: elsewhere nothing can wait.
+    pub fn waiting(&self, parked: &Parked) {
+        self.waiting.get_or_init(|| WaitingMetrics::new(&self.name, &self.families.waiting)).update(parked);
     }
 
     /// The pipeline's name.
@@ -216,6 +225,9 @@ impl PipelineMetrics {
         for topic in self.lock_topics().iter() {
             topic.update_rate();
         }
+        if let Some(waiting) = self.waiting.get() {
+            waiting.look(now_ms);
+        }
         (events_per_second, success_rate)
     }
 
@@ -288,6 +300,29 @@ mod tests {
         assert_eq!((second.events, second.events_per_second), (150, 0.0));
         assert_eq!((second.topics[1].hits, second.topics[1].hit_rate), (125, Some(1.0)));
         assert_eq!(second.success_rate, None);
+    }
+
+    #[test]
+    fn what_waits_is_counted_and_ages() {
+        let clock = Clock::standing_at(1_000);
+        let metrics = Metrics::with_clock(clock.clone());
+        let pipeline = metrics.pipeline("p");
+        assert!(!metrics.render().contains("kaflowsql_pending"), "nothing can wait");
+        let parked = Parked { parked: 3, completed: 1, expired: 1, waiting: 1, oldest_ms: Some(900), withdrawn: 0 };
+        pipeline.waiting(&parked);
+        clock.advance_ms(5_000);
+        let page = metrics.render();
+        for line in [
+            "kaflowsql_parked_total{pipeline=\"p\"} 3",
+            "kaflowsql_completed_total{pipeline=\"p\"} 1",
+            "kaflowsql_expired_total{pipeline=\"p\"} 1",
+            "kaflowsql_pending{pipeline=\"p\"} 1",
+            "kaflowsql_pending_age_seconds{pipeline=\"p\"} 5",
+        ] {
+            assert!(page.contains(line), "{line}\n{page}");
+        }
+        pipeline.waiting(&Parked::default());
+        assert!(metrics.render().contains("kaflowsql_pending_age_seconds{pipeline=\"p\"} 0"));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub struct TopicMetrics {
     hits: IntCounter,
     tombstones: IntCounter,
     late: IntCounter,
+    evictions: IntCounter,
     state_bytes: OnceLock<IntGauge>,
     state_entries: OnceLock<IntGauge>,
     loaded: OnceLock<IntGauge>,
@@ -38,6 +39,7 @@ impl TopicMetrics {
             hits: counter(&families.hits),
             tombstones: counter(&families.tombstones),
             late: counter(&families.late),
+            evictions: counter(&families.evictions),
             state_bytes: OnceLock::new(),
             state_entries: OnceLock::new(),
             loaded: OnceLock::new(),
@@ -77,6 +79,11 @@ impl TopicMetrics {
     /// So many rows were late.
     pub fn late(&self, rows: usize) {
         self.late.inc_by(rows as u64);
+    }
+
+    /// So many rows were forgotten.
+    pub fn forgotten(&self, rows: usize) {
+        self.evictions.inc_by(rows as u64);
     }
 
     /// The table now keeps so many rows, in so many bytes with its indexes.

@@ -3,10 +3,10 @@
 mod contract;
 mod editors;
 mod explain;
-pub mod flights;
 mod garbage;
 mod infer;
 mod invoke;
+pub mod pipelines;
 mod test_verb;
 mod validate;
 

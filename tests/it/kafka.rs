@@ -1,9 +1,10 @@
 //! The Kafka source against a real broker.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use kaflowsql::batch::{Cut, Position, RawBatch, TableId};
+use kaflowsql::batch::{Cut, PartitionState, Position, RawBatch, RowTimes, TableId};
 use kaflowsql::clock::Stopwatch;
 use kaflowsql::error::Error;
 use kaflowsql::source::kafka::{AutoOffsetReset, KafkaSource, KafkaSourceConfig, sample};
@@ -30,6 +31,8 @@ pub fn reading(broker: &Broker, name: &str, dimensions: &[&str]) -> KafkaSourceC
         idle_timeout_ms: 30_000,
         max_ahead_ms: 60_000,
         metadata_refresh_ms: 30_000,
+        tells_time: false,
+        row_times: Vec::new(),
     }
 }
 
@@ -406,4 +409,51 @@ fn a_sample_is_taken_from_the_beginning() {
     assert_eq!(text(1_000).len(), 53);
     let error = sample(&broker.cluster(), "nowhere", 1, patience).unwrap_err();
     assert!(matches!(error, Error::Mistake(_)), "{error}");
+}
+
+#[test]
+fn cuts_tell_which_partitions_are_at_their_ends() {
+    let Some(broker) = Broker::shared() else { return };
+    broker.create_topic("ends", 2, &[]);
+    broker.create_topic("ends-facts", 1, &[]);
+    broker.produce("ends", &numbered(1, 0..3));
+    broker.produce("ends-facts", &numbered(0, 0..1));
+    let config = KafkaSourceConfig { tells_time: true, ..reading(broker, "ends", &["ends-facts"]) };
+    let mut source = KafkaSource::open(&config).unwrap();
+    let ended = |cut: &Cut| cut.at_end && cut.batches.is_empty();
+    let cuts = cuts_until(&mut source, |cuts| cuts.last().is_some_and(ended));
+    assert_eq!(records(&cuts, EVENTS), 3);
+    let state = |partition, at_end| PartitionState { table: EVENTS, partition, at_end };
+    assert_eq!(cuts.last().unwrap().partitions, [state(0, true), state(1, true)]);
+    let told = cuts.iter().filter(|cut| !cut.partitions.is_empty());
+    assert!(told.clone().all(|cut| cut.partitions.len() == 2), "from the first event on, all that are read");
+    assert!(told.clone().all(|cut| cut.at_end == cut.partitions.iter().all(|partition| partition.at_end)));
+
+    broker.produce("ends", &numbered(0, 3..5));
+    let cuts = cuts_until(&mut source, |cuts| records(cuts, EVENTS) == 2);
+    let with_rows = cuts.iter().find(|cut| !cut.batches.is_empty()).unwrap();
+    assert!(!with_rows.partitions[0].at_end && with_rows.partitions[1].at_end, "its end was not seen again yet");
+    cuts_until(&mut source, |cuts| cuts.last().is_some_and(ended));
+}
+
+#[test]
+fn partitions_are_kept_in_step_by_the_times_of_rows_where_records_say_nothing() {
+    let Some(broker) = Broker::shared() else { return };
+    broker.create_topic("rows-in-step", 2, &[]);
+    // All records are of one time: only their rows tell partitions apart.
+    let same = |partition| (0..4_000).map(move |number| Record::new(partition, 1_000, "k", &number.to_string()));
+    broker.produce("rows-in-step", &same(0).chain(same(1)).collect::<Vec<_>>());
+    let times = Arc::new(RowTimes::default());
+    let mut config = reading(broker, "rows-in-step", &[]);
+    config.max_ahead_ms = 10_000;
+    config.limits.max_records = 100;
+    config.row_times = vec![(EVENTS, Arc::clone(&times))];
+    let mut source = KafkaSource::open(&config).unwrap();
+    cuts_until(&mut source, |cuts| last_positions(cuts).len() == 2);
+    times.tell(EVENTS, 0, 5_000);
+    times.tell(EVENTS, 1, 15_001);
+    let cuts = cuts_until(&mut source, |cuts| records(cuts, EVENTS) >= 300);
+    assert_eq!(last_positions(&cuts[1..]).into_keys().collect::<Vec<_>>(), [0], "partition 1 is too far ahead");
+    times.tell(EVENTS, 0, 5_001);
+    cuts_until(&mut source, |cuts| last_positions(cuts).contains_key(&1));
 }

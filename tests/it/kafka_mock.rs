@@ -69,6 +69,8 @@ fn the_demo_cluster_is_enough() {
         idle_timeout_ms: 30_000,
         max_ahead_ms: 60_000,
         metadata_refresh_ms: 30_000,
+        tells_time: false,
+        row_times: Vec::new(),
     };
     let mut source = KafkaSource::open(&config).unwrap();
     let mut out = sink(&cluster, "out");

@@ -1,6 +1,7 @@
 //! Laws: what may be changed about a history without changing what comes out.
 
 mod garbage;
+mod restarts;
 
 use std::collections::BTreeMap;
 

@@ -89,6 +89,15 @@ impl<'s> Process<'s> {
     pub fn cut(&mut self, kafka: &Kafka, changes: usize, until: &dyn Fn(Partition, i64) -> i64, passing: &Passing) {
         self.now_ms = passing.now_ms;
         self.changes(&kafka.changes[..changes]);
+        let has_rows = |partition: &Partition, log: &Vec<Record>| {
+            self.next.get(partition).copied().unwrap_or(0) < until(*partition, log.len() as i64)
+        };
+        let assigned = kafka.logs.iter().filter(|((_, partition), _)| self.assigned.contains(partition));
+        for (partition, _) in assigned.filter(|(partition, log)| has_rows(partition, log)) {
+            if let Some(progress) = self.progress.get_mut(partition) {
+                progress.at_end_since_ms = progress.at_end_since_ms.map(|_| self.now_ms);
+            }
+        }
         for table in (1..self.spec.tables.len()).chain([0]) {
             let logs = kafka.logs.range((table, i32::MIN)..=(table, i32::MAX));
             for (&partition, log) in
@@ -97,6 +106,7 @@ impl<'s> Process<'s> {
                 let next = self.next.get(&partition).copied().unwrap_or(0);
                 for at in next..until(partition, log.len() as i64) {
                     self.event((table, partition.1, at), &log[at as usize]);
+                    self.time_passes(false, None);
                     self.next.insert(partition, at + 1);
                 }
             }
@@ -107,7 +117,11 @@ impl<'s> Process<'s> {
             let since_ms = progress.at_end_since_ms.unwrap_or(self.now_ms);
             progress.at_end_since_ms = at_end.then_some(since_ms);
         }
-        self.time_passes(passing);
+        self.time_passes(passing.at_end, passing.stream_time_ms);
+        for table in 0..self.events.len() {
+            let rows = std::mem::take(&mut self.events[table]);
+            self.events[table] = rows.into_iter().filter(|row| self.is_needed(row)).collect();
+        }
     }
 
     /// Dimension rows act one at a time: each wakes what waits for its key (3.2), in the order of parking.
@@ -256,32 +270,35 @@ impl<'s> Process<'s> {
         counts.map(|it| it.time_ms.max(it.floor_ms)).min()
     }
 
-    /// Behind the rows of a cut: idle partitions, expiry (3.3), forgetting (4.3).
-    fn time_passes(&mut self, passing: &Passing) {
+    /// Behind each row: idle partitions, and expiry (3.3).
+    fn time_passes(&mut self, at_end: bool, at_least_ms: Option<i64>) {
         let tables = 0..self.spec.tables.len();
         let least: Vec<_> = tables.clone().map(|table| self.least_counted(table)).collect();
-        for table in tables {
-            let is_read = self.progress.keys().any(|(of, _)| *of == table);
-            let others = || least.iter().flatten().min().copied().filter(|_| is_read);
-            let at_least_ms = self.stream_ms[table].max(passing.stream_time_ms);
-            self.stream_ms[table] = at_least_ms.max(least[table].or_else(others)).filter(|time_ms| *time_ms > i64::MIN);
+        for table in tables.clone() {
+            let reached_ms = self.stream_ms[table].max(at_least_ms).max(least[table]);
+            self.stream_ms[table] = reached_ms.filter(|time_ms| *time_ms > i64::MIN);
+        }
+        let is_read = |table: usize| self.progress.keys().any(|(of, _)| *of == table);
+        let counts = tables.clone().filter(|&table| least[table].is_some() || !is_read(table));
+        let others_ms = counts.map(|table| self.stream_ms[table]).min().flatten();
+        for table in tables.filter(|&table| least[table].is_none() && is_read(table)).collect::<Vec<_>>() {
+            self.stream_ms[table] = self.stream_ms[table].max(others_ms);
         }
         if let Some(smart) = &self.spec.smart {
             let stream_ms = self.stream_ms.iter().min().copied().flatten();
-            let over = |parked: &Parked| {
-                let time_ms = parked.rows[0].as_ref().expect("it drives").time_ms;
-                stream_ms.is_some_and(|stream_ms| stream_ms >= time_ms + smart.max_wait_ms)
-                    || passing.at_end && self.now_ms >= parked.since_ms + smart.max_wait_ms
+            let over = |(number, parked): (&u64, &Parked)| {
+                let deadline_ms = parked.rows[0].as_ref().expect("it drives").time_ms + smart.max_wait_ms;
+                let by_stream_time = stream_ms.is_some_and(|stream_ms| stream_ms >= deadline_ms);
+                let by_wall_clock = at_end && self.now_ms >= parked.since_ms + smart.max_wait_ms;
+                let order = if by_stream_time { (0, deadline_ms, *number) } else { (1, 0, *number) };
+                (by_stream_time || by_wall_clock).then_some(order)
             };
-            let expired = self.parked.iter().filter(|(_, parked)| over(parked)).map(|(number, _)| *number);
-            for number in expired.collect::<Vec<_>>() {
+            let mut expired: Vec<_> = self.parked.iter().filter_map(over).collect();
+            expired.sort_unstable();
+            for (_, _, number) in expired {
                 let parked = self.parked.remove(&number).expect("it is parked");
                 self.expire(&parked.rows);
             }
-        }
-        for table in 0..self.events.len() {
-            let rows = std::mem::take(&mut self.events[table]);
-            self.events[table] = rows.into_iter().filter(|row| self.is_needed(row)).collect();
         }
     }
 

@@ -1,4 +1,4 @@
-//! What README.md and the guide show is run as printed, and what they say comes out does.
+//! What README.md, the guide and the pages of pipelines show is run as printed, and what they say comes out does.
 
 use std::process::Command;
 
@@ -6,8 +6,18 @@ use tempfile::TempDir;
 
 use crate::cli::root;
 
+/// The folder of the pages of pipelines. Their commands are for the root of the repository.
+const PAGES: &str = "docs/pipelines";
+
 /// The documents whose commands are run.
-const DOCUMENTS: [&str; 2] = ["README.md", "docs/guide.md"];
+fn documents() -> Vec<String> {
+    let entries = std::fs::read_dir(root().join(PAGES)).expect("the folder of pages");
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
+    let mut pages: Vec<String> =
+        entries.map(|entry| format!("{PAGES}/{}", name(entry).to_str().expect("UTF-8"))).collect();
+    pages.sort_unstable();
+    ["README.md", "docs/guide.md"].map(str::to_string).into_iter().chain(pages).collect()
+}
 
 /// Commands that are not run here, by their beginnings, and why. Each stands in a block of its own.
 const LEFT_OUT: [(&str, &str); 4] = [
@@ -64,6 +74,12 @@ fn run_document(name: &str) -> Vec<&'static str> {
     let text = std::fs::read_to_string(root().join(name)).expect("the document");
     let blocks = blocks(&text);
     let folder = TempDir::new().expect("a temporary folder");
+    if name.starts_with(PAGES) {
+        // What the commands write must not lie about in the repository.
+        for shown in ["pipelines", "testdata"] {
+            std::os::unix::fs::symlink(root().join(shown), folder.path().join(shown)).expect("a link");
+        }
+    }
     let state = folder.path().join(".cwd");
     let mut skipped = Vec::new();
     let mut ran = 0;
@@ -89,7 +105,7 @@ fn run_document(name: &str) -> Vec<&'static str> {
 
 #[test]
 fn commands_work_as_printed() {
-    let mut skipped: Vec<&str> = DOCUMENTS.iter().flat_map(|document| run_document(document)).collect();
+    let mut skipped: Vec<&str> = documents().iter().flat_map(|document| run_document(document)).collect();
     skipped.sort_unstable();
     skipped.dedup();
     assert_eq!(skipped.len(), LEFT_OUT.len(), "no document shows one of the commands that are left out: {skipped:?}");
@@ -100,8 +116,8 @@ fn commands_work_as_printed() {
 fn files_shown_are_good() {
     let folder = TempDir::new().expect("a temporary folder");
     let mut checked = 0;
-    for document in DOCUMENTS {
-        let text = std::fs::read_to_string(root().join(document)).expect("the document");
+    for document in documents() {
+        let text = std::fs::read_to_string(root().join(&document)).expect("the document");
         for block in blocks(&text).into_iter().filter(|block| block.language == "yaml") {
             let file = folder.path().join("shown.yaml");
             std::fs::write(&file, &block.text).expect("a file");

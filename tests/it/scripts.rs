@@ -110,3 +110,94 @@ state: {dimensions: [{table: customers, key: [id]}]}
     let (equal, said) = compare(expected, &answer);
     assert!(equal, "{said}");
 }
+
+#[test]
+fn compare_takes_rows_that_were_superseded_and_each_once() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let row = |name: &str, value: &str| format!("{{\"a\":\"{name}\",\"b\":{value}}}\n");
+    let expected = write(&folder, "expected", &(row("x", "1") + &row("y", "null")));
+    let also = write(&folder, "also", &row("x", "null"));
+    let compare = |actual: &str| {
+        let actual = write(&folder, "actual", actual);
+        run(script("compare.py").arg(&expected).arg(actual).arg("--also").arg(&also))
+    };
+    let complete = row("y", "null") + &row("x", "1");
+    for same in [complete.clone(), complete.clone() + &row("x", "null")] {
+        let (equal, said) = compare(&same);
+        assert!(equal, "{said}");
+    }
+    let twice = complete.clone() + &row("x", "null").repeat(2);
+    let of_another = complete + &row("y", "null");
+    for (what, other) in [
+        ("a superseded row twice", twice),
+        ("the only row of a row without a match twice", of_another),
+        ("a superseded row instead of the last", row("y", "null") + &row("x", "null")),
+    ] {
+        let (equal, said) = compare(&other);
+        assert!(!equal, "{what} was not seen: {said}");
+    }
+}
+
+/// Three event tables, of which payments live for a second, shipments for two, and orders for ten.
+const EVENTS: &str = "
+name: orders
+query: SELECT o.id, p.n AS p, s.n AS s FROM orders o LEFT JOIN payments p ON p.id = o.id LEFT JOIN shipments s ON s.id = o.id
+sources:
+  orders: {schema: {id: bigint, at: timestamp}, event_time: at}
+  payments: {schema: {id: bigint, n: bigint, at: timestamp}, event_time: at}
+  shipments: {schema: {id: bigint, n: bigint, at: timestamp}, event_time: at}
+output: {topic: joined}
+state: {events: {default_ttl: 1s, overrides: {orders: 10s, shipments: 2000ms}}}
+";
+
+/// Asks the oracle for what a pipeline over the three event tables gives, and for what is superseded.
+fn ask_of_events(pipeline: &str) -> (String, String) {
+    let folder = TempDir::new().expect("a temporary folder");
+    let pipeline = write(&folder, "pipeline.yaml", pipeline);
+    let rows = |rows: &[(u8, u8, &str)]| {
+        let line = |(id, n, second): &(u8, u8, &str)| {
+            format!("{{\"id\":{id},\"n\":{n},\"at\":\"2020-01-01T00:00:{second}Z\"}}\n")
+        };
+        rows.iter().map(line).collect::<String>()
+    };
+    let orders = write(&folder, "orders", &rows(&[(1, 0, "20"), (2, 0, "20"), (3, 0, "20")]));
+    let payments = write(&folder, "payments", &rows(&[(1, 1, "19"), (1, 2, "18.999"), (2, 3, "30"), (2, 4, "30.001")]));
+    let shipments = write(&folder, "shipments", &rows(&[(1, 5, "18"), (2, 6, "17.999"), (2, 7, "20"), (2, 8, "20")]));
+    let [answer, superseded] = ["answer", "superseded"].map(|name| folder.path().join(name));
+    let mut command = script("oracle.py");
+    for (name, path) in [("orders", orders), ("payments", payments), ("shipments", shipments)] {
+        command.args(["--input", &format!("{name}={}", path.display())]);
+    }
+    command.arg(pipeline).arg("--output").arg(&answer).arg("--superseded").arg(&superseded);
+    let (answered, said) = run(&mut command);
+    assert!(answered, "{said}");
+    let sorted = |path: PathBuf| {
+        let text = std::fs::read_to_string(path).expect("the oracle wrote its answer");
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        lines.join("\n")
+    };
+    (sorted(answer), sorted(superseded))
+}
+
+#[test]
+fn oracle_joins_events_that_met_alive() {
+    let (answer, superseded) = ask_of_events(EVENTS);
+    let lines = |rows: &[(u8, &str, &str)]| {
+        let line = |(id, p, s): &(u8, &str, &str)| format!("{{\"id\":{id},\"p\":{p},\"s\":{s}}}");
+        rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(answer, lines(&[(1, "1", "5"), (2, "3", "7"), (2, "3", "8"), (3, "null", "null")]));
+    let early = [(1, "1", "null"), (1, "null", "5"), (1, "null", "null"), (2, "3", "null")];
+    let of_two = [(2, "null", "7"), (2, "null", "8"), (2, "null", "null")];
+    assert_eq!(superseded, lines(&[&early[..], &of_two[..]].concat()));
+}
+
+#[test]
+fn oracle_leaves_out_what_waits_in_vain() {
+    let smart = |on_expire: &str| {
+        let emission = format!("emission: {{type: smart, require: [p], on_expire: {on_expire}}}\n");
+        ask_of_events(&(EVENTS.to_string() + &emission)).0.lines().count()
+    };
+    assert_eq!((smart("drop"), smart("emit")), (3, 4));
+}

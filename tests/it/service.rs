@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use kaflowsql::clock::Clock;
 use tempfile::TempDir;
 
 use crate::broker::{Broker, Record, within_deadline};
@@ -218,6 +219,55 @@ fn killed_at_any_moment_nothing_is_lost() {
         assert!(written.get(row).is_some_and(|written| written >= count), "lost: {row}");
     }
     assert_eq!(written.len(), expected.len(), "at least once repeats rows, it invents none");
+}
+
+/// Orders wait for their payments: what is paid later comes out then, and what is not paid when its wait is over by the wall
+/// clock, though no record comes any more.
+#[test]
+fn an_order_waits_for_its_payment_and_no_longer_than_it_should() {
+    let Some(broker) = Broker::shared() else { return };
+    let name = "orders-wait";
+    let folder = TempDir::new().unwrap();
+    let pipeline = format!(
+        "name: {name}\n\
+         query: SELECT o.id, p.amount FROM orders o LEFT JOIN payments p ON o.id = p.order_id\n\
+         sources:\n\
+         \x20 orders: {{topic: {name}-orders, schema: {{id: int}}}}\n\
+         \x20 payments: {{topic: {name}-payments, schema: {{order_id: int, amount: int}}}}\n\
+         output: {{topic: {name}-out, key: id}}\n\
+         emission: {{type: smart, require: [amount], max_wait: 2s, on_expire: emit}}\n"
+    );
+    fs::write(folder.path().join("pipeline.yaml"), pipeline).unwrap();
+    let http = free_address();
+    let brokers = &broker.cluster().brokers[0];
+    let config =
+        format!("kafka: {{brokers: [\"{brokers}\"], consumer: {{group: it}}}}\nhttp: {{listen: \"{http}\"}}\n");
+    fs::write(folder.path().join("config.yaml"), config).unwrap();
+    let setup = Setup { folder, name, http };
+    for topic in ["orders", "payments"] {
+        broker.create_topic(&setup.topic(topic), 2, &[]);
+    }
+    let now_ms = Clock::System.now_ms();
+    let order = |id: i32| Record::new(id % 2, now_ms, "", &format!("{{\"id\":{id}}}"));
+    broker.produce(&setup.topic("orders"), &[order(1), order(2)]);
+    let process = setup.run();
+    setup.await_metric(&format!("kaflowsql_parked_total{{pipeline=\"{name}\"}}"), 2.0);
+    // The other partition than the order's: co-partitioning is not needed.
+    broker.produce(&setup.topic("payments"), &[Record::new(0, now_ms, "", "{\"order_id\":1,\"amount\":7}")]);
+    setup.await_metric(&format!("kaflowsql_expired_total{{pipeline=\"{name}\"}}"), 1.0);
+    setup.await_metric(&format!("kaflowsql_rows_emitted_total{{pipeline=\"{name}\"}}"), 2.0);
+    let (_, page) = setup.get("/metrics").unwrap();
+    for line in [
+        format!("kaflowsql_withdrawn_total{{pipeline=\"{name}\"}} 1"),
+        format!("kaflowsql_pending{{pipeline=\"{name}\"}} 0"),
+        format!("kaflowsql_state_entries_total{{pipeline=\"{name}\",topic=\"{name}-payments\"}} 1"),
+    ] {
+        assert!(page.contains(&line), "{line} is not among\n{page}");
+    }
+    assert_eq!(process.terminate(), Some(0), "{}", setup.log());
+    let written = counted(broker.read_all(&setup.topic("out")).iter().map(Record::text));
+    let expected = ["{\"id\":1,\"amount\":7}", "{\"id\":2,\"amount\":null}"].map(str::to_owned);
+    assert_eq!(written, counted(expected.into_iter()));
 }
 
 #[test]

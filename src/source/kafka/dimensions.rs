@@ -169,7 +169,7 @@ impl DimensionReader {
                     (topic, &self.topics[topic]),
                     *number,
                     Some(span.low),
-                    &self.progress,
+                    (&self.progress, None),
                     &self.wake,
                 )?;
                 let place = self.partitions.partition_point(|other| (other.topic, other.number) < (topic, *number));
@@ -195,6 +195,11 @@ impl DimensionReader {
             tracing::info!("dimension topic {}: {} new partitions", self.topics[topic].name, found.len());
         }
         Ok(())
+    }
+
+    /// Whether everything that there is has been read.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.partitions.iter().all(Partition::is_at_end)
     }
 
     /// Takes what is there into `cut`, at most `room`; returns the room that is left.

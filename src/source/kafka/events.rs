@@ -14,7 +14,7 @@ use super::in_step::InStep;
 use super::partition::{Partition, Topic, drain_all};
 use super::progress::LoadProgress;
 use super::{AutoOffsetReset, KafkaSourceConfig, METADATA_TIMEOUT, RETRY_PAUSE, found_partitions};
-use crate::batch::{Cut, Position};
+use crate::batch::{Cut, PartitionState, Position, RowTimes, TableId};
 use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
 use crate::kafka_client::{Health, creation_error};
@@ -40,6 +40,9 @@ pub(super) struct EventReader {
     reset: AutoOffsetReset,
     max_ahead_ms: i64,
     idle_timeout: Duration,
+    /// Whether partitions were given up since the last cut.
+    begins_anew: bool,
+    row_times: Vec<(TableId, Arc<RowTimes>)>,
     progress: Arc<LoadProgress>,
     wake: Sender<()>,
 }
@@ -84,6 +87,8 @@ impl EventReader {
             reset: config.auto_offset_reset,
             max_ahead_ms: config.max_ahead_ms,
             idle_timeout: Duration::from_millis(config.idle_timeout_ms),
+            begins_anew: false,
+            row_times: config.row_times.clone(),
             progress: Arc::clone(progress),
             wake: wake.clone(),
         })
@@ -167,8 +172,10 @@ impl EventReader {
             self.committer.send_all();
         }
         self.unplaced = None;
+        let had_partitions = !self.partitions.is_empty();
         self.partitions.clear();
         self.membership.gave_up();
+        self.begins_anew |= had_partitions;
         self.progress.waiting_for(&format!("consumer group {group} is being rebalanced"));
         self.consumer
             .unassign()
@@ -198,12 +205,14 @@ impl EventReader {
                 // Or the records that come before the first commit would be skipped after a crash.
                 fixed.push(Position { table: self.topics[topic].table, partition: number, offset });
             }
+            let table = self.topics[topic].table;
+            let row_times = self.row_times.iter().find(|(of, _)| *of == table).map(|(_, times)| Arc::clone(times));
             self.partitions.push(Partition::split(
                 &self.consumer,
                 (topic, &self.topics[topic]),
                 number,
                 next,
-                &self.progress,
+                (&self.progress, row_times),
                 &self.wake,
             )?);
         }
@@ -283,6 +292,18 @@ impl EventReader {
         }
         cut.batches.extend(self.batches.iter_mut().filter_map(RawBatchBuilder::take));
         self.membership.health.check()
+    }
+
+    /// Tells which partitions are read, and which of them are at their ends.
+    pub(super) fn tell(&mut self, cut: &mut Cut) {
+        cut.begins_anew = std::mem::take(&mut self.begins_anew);
+        let state = |partition: &Partition<GroupContext>| PartitionState {
+            table: self.topics[partition.topic].table,
+            partition: partition.number,
+            at_end: partition.is_at_end(),
+        };
+        cut.partitions = self.partitions.iter().map(state).collect();
+        cut.at_end = !cut.partitions.is_empty() && cut.partitions.iter().all(|partition| partition.at_end);
     }
 
     fn out_of_range(&self, partition: usize) -> Error {

@@ -15,7 +15,7 @@ use rdkafka::message::Message;
 use super::in_step::Pace;
 use super::native;
 use super::progress::{LoadProgress, PartitionProgress};
-use crate::batch::TableId;
+use crate::batch::{RowTimes, TableId};
 use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
 use crate::kafka_client::Health;
@@ -53,6 +53,8 @@ pub(super) struct Partition<C: ConsumerContext> {
     next_offset: Option<i64>,
     at_end: bool,
     time_ms: Option<i64>,
+    /// How far rows have come, if they have another time than their records.
+    row_times: Option<Arc<RowTimes>>,
     empty_since: Option<Stopwatch>,
 }
 
@@ -70,7 +72,7 @@ impl<C: ConsumerContext> Partition<C> {
         topic: (usize, &Topic),
         number: i32,
         start: Option<i64>,
-        shown: &Arc<LoadProgress>,
+        (shown, row_times): (&Arc<LoadProgress>, Option<Arc<RowTimes>>),
         wake: &Sender<()>,
     ) -> Result<Self> {
         let (place, topic) = topic;
@@ -91,6 +93,7 @@ impl<C: ConsumerContext> Partition<C> {
             next_offset: start,
             at_end: false,
             time_ms: None,
+            row_times,
             empty_since: None,
         })
     }
@@ -107,9 +110,18 @@ impl<C: ConsumerContext> Partition<C> {
 
     /// How far it is in time, for keeping partitions in step.
     pub(super) fn pace(&self, idle_timeout: Duration) -> Pace {
-        let patience = if self.time_ms.is_none() { idle_timeout.min(FIRST_RECORD_WAIT) } else { idle_timeout };
+        let time_ms = self.reached_ms();
+        let patience = if time_ms.is_none() { idle_timeout.min(FIRST_RECORD_WAIT) } else { idle_timeout };
         let silent = self.empty_since.is_some_and(|since| since.elapsed() >= patience);
-        Pace { time_ms: self.time_ms, unread: !self.at_end && !silent }
+        Pace { time_ms, unread: !self.at_end && !silent }
+    }
+
+    /// How far it is in time: as its records say, or as those who read them tell, some batches behind.
+    fn reached_ms(&self) -> Option<i64> {
+        match &self.row_times {
+            Some(times) => times.of(self.progress.table, self.number),
+            None => self.time_ms,
+        }
     }
 
     /// Moves what is there into `batch` until `room` is full or a record's time is past `limit_ms`; how many records.
@@ -121,7 +133,9 @@ impl<C: ConsumerContext> Partition<C> {
         health: &Health,
     ) -> std::result::Result<usize, Trouble> {
         let before = batch.len();
-        while !room.is_full() && self.time_ms.is_none_or(|time_ms| time_ms <= limit_ms) {
+        // What others tell does not change while records are taken.
+        let told_ms = self.row_times.as_ref().map(|_| self.reached_ms());
+        while !room.is_full() && told_ms.unwrap_or(self.time_ms).is_none_or(|time_ms| time_ms <= limit_ms) {
             let message = match self.queue.poll(Duration::ZERO) {
                 Some(Ok(message)) => message,
                 Some(Err(KafkaError::PartitionEOF(_))) => {

@@ -128,7 +128,7 @@ fn on_error_is_obeyed() {
 #[test]
 fn whoever_has_read_enough_ends_it_quietly() {
     let mut arguments = vec!["invoke", "pipelines/flights.yaml"];
-    let inputs = super::flights::inputs(&["flights", "airlines", "planes", "airports"]);
+    let inputs = super::pipelines::inputs("flights", &["flights", "airlines", "planes", "airports"]);
     arguments.extend(inputs.iter().map(String::as_str));
     let mut command = kaflowsql(&arguments);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary can be started");

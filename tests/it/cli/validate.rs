@@ -127,7 +127,7 @@ fn mistakes_of_the_config_layer_come_through_the_binary() {
 #[test]
 fn good_pipelines_are_good() {
     let ran = run(&["validate", "pipelines"]).ended(0);
-    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", "2 pipelines checked: nothing wrong\n"));
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", "6 pipelines checked: nothing wrong\n"));
     let ran = run(&["validate", "--json", "pipelines/flights.yaml", "pipelines/weather.yaml"]).ended(0);
     assert_eq!(ran.stdout, "[]\n");
 }

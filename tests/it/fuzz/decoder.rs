@@ -176,7 +176,9 @@ fn expect_grammar(value: &[u8], accepted: bool) -> Option<Map<String, Value>> {
             Some(object)
         }
         // Limits of serde_json, not of the language.
-        Err(error) if ["number out of range", "recursion limit"].iter().any(|it| error.to_string().contains(it)) => None,
+        Err(error) if ["number out of range", "recursion limit"].iter().any(|it| error.to_string().contains(it)) => {
+            None
+        }
         Err(error) => {
             assert!(!is_good, "bad JSON was accepted: {error}");
             None

@@ -75,7 +75,10 @@ fn expect_rendered(mistakes: &Mistakes) {
         assert!(!mistake.message.trim().is_empty(), "a mistake without words");
         if let Some(span) = mistake.span {
             assert!(span.start <= span.end && span.end <= text.len(), "{span:?} of {} bytes", text.len());
-            assert!(text.is_char_boundary(span.start) && text.is_char_boundary(span.end), "{span:?} within a character");
+            assert!(
+                text.is_char_boundary(span.start) && text.is_char_boundary(span.end),
+                "{span:?} within a character"
+            );
         }
     }
     let [plain, coloured] = [false, true].map(|colour| mistakes.render(colour));

@@ -12,6 +12,7 @@ pub type Place = (usize, i32, i64);
 pub type Combination = Vec<Option<EventRow>>;
 
 /// A pipeline. A row of it is its event rows, then what its look-ups found; `Value::Null` where there is none.
+#[derive(Clone)]
 pub struct Spec {
     /// The driving table, then the joined ones.
     pub tables: Vec<EventTable>,

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::runner;
-use crate::cli::flights::{has_python, script};
+use crate::cli::pipelines::{has_python, script};
 use crate::joins::engine::{Engine, Planned, START_MS, results};
 use histories::{Entry, shown};
 use queries::Question;
@@ -76,7 +76,8 @@ fn came_out(planned: &Planned, case: &Case) -> Result<Rows, String> {
     let mut engine = Engine::new(planned);
     engine.clock().advance_ms(histories::WALL_MS);
     // Partitions of which nothing has come yet hold time back, so that none of their rows is late.
-    let events = ["d", "s", "t"].into_iter().filter(|table| planned.plan.tables.iter().any(|known| known.name == *table));
+    let events =
+        ["d", "s", "t"].into_iter().filter(|table| planned.plan.tables.iter().any(|known| known.name == *table));
     events.for_each(|table| engine.set_partitions(table, &[(0, false), (1, false)]));
     let mut rows = Vec::new();
     for cut in case.entries.split(|entry| matches!(entry, Entry::Cut)).filter(|cut| !cut.is_empty()) {

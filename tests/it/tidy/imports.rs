@@ -11,7 +11,9 @@ const STAGES: [&str; 11] =
     ["backend", "decode", "emit", "encode", "join", "kafka_client", "serve", "shard", "sink", "source", "state"];
 
 /// A stage, and another that it may use all the same.
-const EXCEPTIONS: [(&str, &str); 6] = [
+const EXCEPTIONS: [(&str, &str); 8] = [
+    ("emit", "join"),
+    ("emit", "shard"),
     ("emit", "state"),
     ("join", "shard"),
     ("join", "state"),

@@ -28,20 +28,8 @@ pub enum Kind {
 /// Something that happens.
 #[derive(Clone, Debug)]
 pub enum Entry {
-    Event {
-        table: &'static str,
-        partition: i32,
-        id: usize,
-        a: Option<u8>,
-        b: Option<u8>,
-        time_ms: i64,
-    },
-    Change {
-        table: &'static str,
-        identity: u8,
-        id: usize,
-        row: Option<Columns>,
-    },
+    Event { table: &'static str, partition: i32, id: usize, a: Option<u8>, b: Option<u8>, time_ms: i64 },
+    Change { table: &'static str, identity: u8, id: usize, row: Option<Columns> },
     Cut,
 }
 
@@ -97,10 +85,9 @@ impl Entry {
             Entry::Event { table, id, a, b, time_ms, .. } => {
                 Some((*table, format!("{id},{},{},{time_ms}", text(*a), text(*b))))
             }
-            Entry::Change { table, identity, id, row: Some(Columns { key, level, team }) } => Some((
-                *table,
-                format!("{place},{identity},false,{id},{},{},{}", text(*key), text(*level), text(*team)),
-            )),
+            Entry::Change { table, identity, id, row: Some(Columns { key, level, team }) } => {
+                Some((*table, format!("{place},{identity},false,{id},{},{},{}", text(*key), text(*level), text(*team))))
+            }
             Entry::Change { table, identity, id, row: None } => {
                 Some((*table, format!("{place},{identity},true,{id},,,")))
             }
@@ -129,7 +116,8 @@ fn key() -> impl Strategy<Value = Option<u8>> {
 
 /// A change of one of few rows, with few values, or with a NULL now and then.
 fn change() -> impl Strategy<Value = Entry> {
-    let row = (key(), option::weighted(0.9, 0..3_u8), key()).prop_map(|(key, level, team)| Columns { key, level, team });
+    let row =
+        (key(), option::weighted(0.9, 0..3_u8), key()).prop_map(|(key, level, team)| Columns { key, level, team });
     (prop_oneof![Just("users"), Just("teams")], 0..5_u8, option::weighted(0.85, row))
         .prop_map(|(table, identity, row)| Entry::Change { table, identity, id: 0, row })
 }

@@ -113,11 +113,15 @@ fn memberships() -> Vec<Question> {
         loaded("SELECT {h}d.id AS d FROM d WHERE d.a IN (SELECT key FROM users WHERE level > 0{users})"),
         loaded("SELECT {h}d.id AS d FROM d WHERE d.a NOT IN (SELECT key FROM users WHERE level > 0{users})"),
         loaded("SELECT {h}d.id AS d FROM d WHERE d.a NOT IN (SELECT u.level FROM users u WHERE u.team = d.b{u})"),
-        loaded("SELECT {h}d.id AS d FROM d WHERE NOT (d.a + 0 IN (SELECT u.key FROM users u WHERE u.team = d.b AND u.level <> 1{u}))"),
+        loaded(
+            "SELECT {h}d.id AS d FROM d WHERE NOT (d.a + 0 IN (SELECT u.key FROM users u WHERE u.team = d.b AND u.level <> 1{u}))",
+        ),
         loaded(
             "SELECT {h}d.id AS d FROM d WHERE EXISTS (SELECT 1 FROM users u WHERE u.key = d.a AND u.level <> d.b{u})",
         ),
-        loaded("SELECT {h}d.id AS d FROM d WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.key = d.a AND u.team > 0{u})"),
+        loaded(
+            "SELECT {h}d.id AS d FROM d WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.key = d.a AND u.team > 0{u})",
+        ),
         Question {
             judged: Some(
                 // DuckDB compares rows as wholes: with NULL in one place they are not unknown but different.
