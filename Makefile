@@ -1,6 +1,6 @@
 # `make` lists what there is to do; each target does its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench year
+.PHONY: help setup demo test check bench fuzz year
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ bench: ## benchmarks, beside the last recorded figures (SAVE=1 records these)
 	@scripts/setup.sh build
 	@cargo bench --workspace
 	@python3 scripts/bench.py $(if $(SAVE),--save)
+
+fuzz: ## look for input that breaks the decoder, the front ends or the joins: 10 minutes each
+	@scripts/setup.sh build
+	@scripts/fuzz.sh $(TARGET)
 
 year: setup ## the year of flights through `invoke`, against DuckDB row for row
 	@scripts/year.sh

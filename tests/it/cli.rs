@@ -6,7 +6,7 @@ mod explain;
 mod garbage;
 mod infer;
 mod invoke;
-mod pipelines;
+pub mod pipelines;
 mod test_verb;
 mod validate;
 

@@ -5,6 +5,8 @@ mod broker;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod joins;
 #[cfg(test)]
 mod kafka;

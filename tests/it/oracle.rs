@@ -1,7 +1,9 @@
 //! The engine against a naive join: random histories with random batch borders, row for row, in order.
 
-mod event_queries;
-mod events;
+#[cfg(test)]
+mod duckdb;
+pub mod event_queries;
+pub mod events;
 pub mod history;
 mod naive;
 mod queries;

@@ -89,7 +89,7 @@ pub fn inputs(folder: &str, topics: &[&str]) -> Vec<String> {
 }
 
 /// Whether the judge can be asked; if not, says so, and with CI set fails.
-fn has_python() -> bool {
+pub fn has_python() -> bool {
     let found = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
     if !found {
         assert!(std::env::var("CI").is_err(), "python3 is missing, and DuckDB with it: `make setup` installs both");
@@ -98,7 +98,8 @@ fn has_python() -> bool {
     found
 }
 
-fn script(name: &str, arguments: &[String]) {
+/// Runs a script of the project's, which must succeed.
+pub fn script(name: &str, arguments: &[String]) {
     let mut command = Command::new(root().join("scripts").join(name));
     let output =
         command.current_dir(root()).args(arguments).env_remove("PYTHONPATH").output().expect("the script runs");

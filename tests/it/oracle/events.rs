@@ -21,7 +21,7 @@ const CASES: u32 = 400;
 
 /// Something that happens: a record, a batch border, or time.
 #[derive(Clone, Debug)]
-enum Step {
+pub enum Step {
     Event {
         table: usize,
         partition: i32,
@@ -82,9 +82,7 @@ fn engine_and_model_agree() {
         let planned = Planned::of(query.yaml);
         let rows = Cell::new(0);
         let agreed = runner(CASES).run(&history(), |steps| {
-            let remembers = Spec { forgets: false, ..query.spec.clone() };
-            let run = Run::of(&planned, &query, &remembers);
-            rows.set(rows.get() + run.all(&steps).map_err(TestCaseError::fail)?);
+            rows.set(rows.get() + agree(&planned, &query, &steps).map_err(TestCaseError::fail)?);
             Ok(())
         });
         match agreed {
@@ -93,6 +91,12 @@ fn engine_and_model_agree() {
             Err(TestError::Abort(why)) => panic!("{name}: {why}"),
         }
     }
+}
+
+/// Whether engine and model say the same of a history; how many result rows were compared.
+pub fn agree(planned: &Planned, query: &Query, steps: &[Step]) -> Result<usize, String> {
+    let remembers = Spec { forgets: false, ..query.spec.clone() };
+    Run::of(planned, query, &remembers).all(steps)
 }
 
 /// Engine and model side by side.
