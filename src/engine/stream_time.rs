@@ -131,7 +131,8 @@ impl StreamTimes {
     }
 
     /// The stream time of a table, if it has one yet.
-    pub fn of(&self, table: usize) -> Option<i64> {
+    #[cfg(test)]
+    fn of(&self, table: usize) -> Option<i64> {
         self.tables[table].now_ms
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array};
 use arrow::datatypes::DataType;
 
-use super::rows::RowRef;
+use super::rows::{RowRef, part};
 use super::stored::{Stored, Tuning};
 
 /// The fewest rows a chunk has before the times in it may end it: a slow topic does not get a chunk a row.
@@ -152,8 +152,7 @@ impl EventTable {
         let mut refs = Vec::with_capacity(origins.times.len());
         while refs.len() < origins.times.len() {
             let (rows, range, is_over) = self.next_run(&origins.times[refs.len()..]);
-            let run: Vec<ArrayRef> = columns.iter().map(|column| column.slice(refs.len(), rows)).collect();
-            let appended = self.stored.rows.append(&run);
+            let appended = self.stored.rows.append(&part(&columns, refs.len(), rows));
             self.close_run(appended[0].slot(), range, is_over);
             refs.extend(appended);
         }
