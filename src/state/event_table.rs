@@ -94,8 +94,11 @@ impl EventTable {
         let columns = spec.columns.len();
         let hidden = [DataType::Int32, DataType::Int64, DataType::Int64, DataType::Int64];
         let types: Vec<DataType> = spec.columns.into_iter().chain(hidden).collect();
+        let mut stored = Stored::new(&types, None, spec.indexes, tuning);
+        // What is appended here is sealed soon, and with it what such a batch holds on to is given back.
+        stored.rows.keeps_small_batches = true;
         EventTable {
-            stored: Stored::new(&types, None, spec.indexes, tuning),
+            stored,
             columns,
             chunk_span_ms: spec.chunk_span_ms,
             times: Vec::new(),

@@ -51,6 +51,8 @@ pub(super) struct Rows {
     dead: usize,
     chunk_rows: usize,
     chunk_bytes: usize,
+    /// Whether small batches are kept as they come for a while.
+    pub(super) keeps_small_batches: bool,
     /// One NULL of the type of each column.
     nulls: Vec<ArrayRef>,
 }
@@ -86,6 +88,7 @@ impl Rows {
             dead: 0,
             chunk_rows,
             chunk_bytes,
+            keeps_small_batches: false,
             nulls: types.iter().map(|data_type| new_null_array(data_type, 1)).collect(),
         }
     }
@@ -129,7 +132,7 @@ impl Rows {
             let slot = self.open_slot();
             let start = self.slots[slot].rows();
             let count = (rows - refs.len()).min(self.chunk_rows - start);
-            self.slots[slot].append(&part(columns, refs.len(), count));
+            self.slots[slot].append(&part(columns, refs.len(), count), self.keeps_small_batches);
             refs.extend((start..start + count).map(|row| RowRef::new(slot, row)));
             if start + count == self.chunk_rows || self.slots[slot].bytes() >= self.chunk_bytes {
                 self.seal();
