@@ -131,8 +131,7 @@ impl StreamTimes {
     }
 
     /// The stream time of a table, if it has one yet.
-    #[cfg(test)]
-    fn of(&self, table: usize) -> Option<i64> {
+    pub fn of(&self, table: usize) -> Option<i64> {
         self.tables[table].now_ms
     }
 
