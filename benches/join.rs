@@ -9,6 +9,10 @@ mod batches;
 mod common;
 #[path = "common/pipeline.rs"]
 mod pipeline;
+#[path = "common/waiting.rs"]
+mod waiting;
+#[path = "common/walk.rs"]
+mod walk;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -18,8 +22,8 @@ use arrow::datatypes::DataType;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kaflowsql::clock::Stopwatch;
 use kaflowsql::decode::TableDecoder;
-use kaflowsql::join::Joiner;
-use kaflowsql::state::{DimensionSpec, DimensionTable, Matches, Tombstones, Upserts};
+use kaflowsql::emit::Emitter;
+use kaflowsql::state::{DimensionSpec, DimensionTable, EventSpec, EventTable, Matches, Origins, Tombstones, Upserts};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -177,7 +181,7 @@ fn query(criterion: &mut Criterion) {
         ("left with residual", "LEFT JOIN users u ON e.user_id = u.user_id AND u.level > 20"),
         ("inner with filter", "JOIN users u ON e.user_id = u.user_id WHERE u.level > 20"),
     ] {
-        let (plan, _) = pipeline::planned(&format!("{selected} {joined}"));
+        let (plan, _) = pipeline::planned(&format!("{selected} {joined}"), batches::USERS);
         let types = plan.tables[1].columns.iter().map(|column| column.data_type()).collect();
         let mut users =
             DimensionTable::new(DimensionSpec { columns: types, identity: vec![0], indexes: vec![vec![0]] });
@@ -191,12 +195,12 @@ fn query(criterion: &mut Criterion) {
         for size in BATCH_SIZES {
             let mut decoder = TableDecoder::new(&plan.tables[0]);
             let batches: Vec<_> = batches::cut(&events, size).iter().map(|raw| decoder.decode(raw).columns).collect();
-            let (mut joiner, mut next) = (Joiner::default(), batches.iter().cycle());
+            let (mut emitter, mut next) = (Emitter::new(&plan), batches.iter().cycle());
             group.throughput(Throughput::Elements(size as u64));
             group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
                 bencher.iter(|| {
                     let columns = next.next().expect("it is a cycle");
-                    black_box(joiner.run(&plan, &users, columns, size, 0).columns())
+                    black_box(walk::run(&mut emitter, &plan, &users, &walk::start_of(columns, size)))
                 });
             });
         }
@@ -204,5 +208,64 @@ fn query(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, probe, update, query);
+/// An event table of a key, a text and a number in which 1 million rows live: a batch comes, as many rows are forgotten.
+fn events(criterion: &mut Criterion) {
+    let keys = keys();
+    let mut group = criterion.benchmark_group(format!("events {keys} live"));
+    for size in [1, 256, 4096] {
+        let spec = EventSpec {
+            columns: vec![DataType::Utf8View, DataType::Utf8View, DataType::Int64],
+            indexes: vec![vec![0]],
+            chunk_span_ms: keys as i64 / 16,
+        };
+        let mut table = EventTable::new(spec);
+        let mut next = 0;
+        let mut append = |table: &mut EventTable, columns: &[ArrayRef]| {
+            let times: Vec<i64> = (next..next + columns[0].len() as i64).collect();
+            next += times.len() as i64;
+            let partitions = vec![0; times.len()];
+            let origins = Origins { partitions: &partitions, offsets: &times, timestamps: &times, times: &times };
+            table.append(columns, origins);
+            next - keys as i64
+        };
+        let mut given = 0;
+        let mut batch = |size: u64| {
+            given += size;
+            let columns = rows(&(given - size..given).map(|number| scrambled(number) >> 20).collect::<Vec<_>>());
+            [0, 1, 4].map(|column| Arc::clone(&columns[column]))
+        };
+        for _ in 0..keys / 4096 {
+            append(&mut table, &batch(4096));
+        }
+        group.throughput(Throughput::Elements(size));
+        group.bench_function(BenchmarkId::new("event_append", size), |bencher| {
+            bencher.iter_custom(|iterations| {
+                let mut spent = std::time::Duration::ZERO;
+                for _ in 0..iterations {
+                    let columns = batch(size);
+                    let watch = Stopwatch::start();
+                    let before = append(&mut table, &columns);
+                    spent += watch.elapsed();
+                    table.forget(before, 2 * size as usize);
+                }
+                spent
+            });
+        });
+        group.bench_function(BenchmarkId::new("event_forget", size), |bencher| {
+            bencher.iter_custom(|iterations| {
+                let mut spent = std::time::Duration::ZERO;
+                for _ in 0..iterations {
+                    let before = append(&mut table, &batch(size));
+                    let watch = Stopwatch::start();
+                    black_box(table.forget(before, 2 * size as usize));
+                    spent += watch.elapsed();
+                }
+                spent
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, probe, update, query, events, waiting::parked);
 criterion_main!(benches);

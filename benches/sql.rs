@@ -3,12 +3,14 @@
 mod common;
 #[path = "common/pipeline.rs"]
 mod pipeline;
+#[path = "common/walk.rs"]
+mod walk;
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kaflowsql::decode::TableDecoder;
-use kaflowsql::join::Joiner;
+use kaflowsql::emit::Emitter;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,20 +35,21 @@ const QUERIES: [(&str, &str); 6] = [
 
 fn sql(criterion: &mut Criterion) {
     for (place, (name, query)) in QUERIES.into_iter().enumerate() {
-        let (plan, _) = pipeline::planned(query);
+        let (plan, _) = pipeline::planned(query, "");
         let mut group = criterion.benchmark_group(format!("sql {name}"));
         // One expression alone: where there is work to do, to see which it is that costs.
         let sizes: &[usize] = if place == 0 { &[1, 16, 256, 4096, 65536] } else { &[4096] };
         for &size in sizes {
             let decoded = TableDecoder::new(&plan.tables[0]).decode(&common::events(size, 1_000_000));
             assert_eq!(decoded.rows, size);
-            let mut joiner = Joiner::default();
+            let mut emitter = Emitter::new(&plan);
             group.throughput(Throughput::Elements(size as u64));
             group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
                 bencher.iter(|| {
-                    let results = joiner.run(&plan, &[], black_box(&decoded.columns), size, 1_742_000_000_000_000_000);
-                    assert!(!results.driving_rows.is_empty() && results.failures.is_empty());
-                    results.columns()
+                    let results =
+                        walk::run(&mut emitter, &plan, &[], &walk::start_of(black_box(&decoded.columns), size));
+                    assert!(!results.is_empty());
+                    results
                 });
             });
         }

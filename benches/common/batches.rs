@@ -4,12 +4,15 @@ use kaflowsql::batch::{RawBatch, Slices, SlicesBuilder, TableId};
 
 use crate::common;
 
+/// That `users` is a dimension.
+pub const USERS: &str = "state: { dimensions: [{ table: users, key: [user_id] }] }\n";
+
 /// The rows `range` of `users`, table 1: JSON of about 180 bytes each.
 pub fn users(range: std::ops::Range<u64>) -> RawBatch {
     let count = (range.end - range.start) as usize;
     let raw = common::raw(count, |place, values, keys| {
         let number = range.start + place as u64;
-        let scrambled = common::Numbers(number).next();
+        let scrambled = common::numbers::Numbers(number).next();
         let value = format!(
             r#"{{"user_id":"user-{number}","name":"Ada Example {number:07}","email":"ada.example.{number:07}@mail.example.org","city":"city {:03}","level":{},"since":{},"score":{},"balance":{}.{:02}}}"#,
             number % 500,

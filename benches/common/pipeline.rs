@@ -5,23 +5,24 @@ use std::sync::Arc;
 use kaflowsql::config::{Pipeline, parse_pipeline};
 use kaflowsql::plan::{Catalog, Plan, plan};
 
-/// What both tables look like; five of an event's ten fields are named, and so decoded.
-const TABLES: &str = "
-sources:
-  events:
-    schema: { user_id: string, merchant_id: string, amount: double, quantity: bigint, created_at: timestamp }
-  users:
-    schema: { user_id: string, name: string, email: string, city: string, level: bigint, since: bigint,
-              score: double, balance: double }
-output: { topic: out, key: user_id }
-";
+/// The fields of an event: five of ten are named, and so decoded.
+const EVENT: &str = "{ user_id: string, merchant_id: string, amount: double, quantity: bigint, created_at: timestamp }";
+/// The fields of a user.
+const USER: &str = "{ user_id: string, name: string, email: string, city: string, level: bigint, since: bigint, \
+                    score: double, balance: double }";
 
-/// The pipeline of `query` over `events` and, if it reads them, `users`.
-pub fn planned(query: &str) -> (Arc<Plan>, Pipeline) {
-    let users = query.contains("users");
-    let dimensions = if users { "state: { dimensions: [{ table: users, key: [user_id] }] }\n" } else { "" };
-    let tables = if users { TABLES.to_string() } else { without_users() };
-    let yaml = format!("name: bench\nquery: >\n  {}\n{tables}{dimensions}", query.replace('\n', " "));
+/// The pipeline of `query` over some of `events`, `users` (a dimension), `orders` and `payments` (events both); the output
+/// has a column `user_id`. `more` are further settings.
+pub fn planned(query: &str, more: &str) -> (Arc<Plan>, Pipeline) {
+    let mut yaml = format!("name: bench\nquery: >\n  {}\n", query.replace('\n', " "));
+    yaml += "output: { topic: out, key: user_id }\nsources:\n";
+    for (table, fields) in [("events", EVENT), ("users", USER), ("orders", EVENT), ("payments", EVENT)] {
+        // A table that the query does not read may not be declared.
+        if query.contains(table) {
+            yaml += &format!("  {table}: {{ schema: {fields} }}\n");
+        }
+    }
+    yaml += more;
     let pipeline = parse_pipeline("bench.yaml", yaml, &|_| None).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let schemas = pipeline.sources.iter();
     let fields = schemas.map(|(name, source)| (name.clone(), source.schema.clone().expect("each table declares one")));
@@ -29,11 +30,4 @@ pub fn planned(query: &str) -> (Arc<Plan>, Pipeline) {
         Ok(plan) => (Arc::new(plan), pipeline),
         Err(mistakes) => panic!("{}", mistakes.into_iter().map(|mistake| mistake.message).collect::<String>()),
     }
-}
-
-/// A table that the query does not read may not be declared.
-fn without_users() -> String {
-    let (before, after) = TABLES.split_once("  users:").expect("TABLES declares users");
-    let (_, output) = after.split_once("output:").expect("TABLES declares an output");
-    format!("{before}output:{output}")
 }

@@ -287,7 +287,7 @@ impl SmartEmitter {
         }
         found.sort_by_key(|(row, id)| (*row, self.parked.place(*id)));
         let mut ids: Vec<ParkedId> = Vec::new();
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = std::collections::HashSet::with_capacity(found.len());
         ids.extend(found.into_iter().map(|(_, id)| id).filter(|id| seen.insert(*id)));
         for ids in ids.chunks(AGAIN_MAX) {
             let start = self.layout.start(&self.parked, ids);

@@ -4,11 +4,20 @@ use arrow::array::{Array, ArrayRef};
 
 use super::tight::tight;
 
+/// A batch of at most so many rows,
+const LOOSE_ROWS: usize = 16;
+/// and bytes, shared buffers included, is first kept as it came,
+const LOOSE_BYTES: usize = 1 << 16;
+/// up to so many of them: a copy costs far more than its rows if they are few.
+const LOOSE_PIECES: usize = 8;
+
 /// Up to 65 536 rows of a table. While rows are added it is a few Arrow pieces, each more than twice as large as the
-/// next (so there are at most 17, and a row is copied O(log) times); sealed, it is one.
+/// next (so there are at most 17, and a row is copied O(log) times), and behind them a few small batches; sealed, it is one.
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     pieces: Vec<Piece>,
+    /// How many pieces, the last ones, are batches as they came.
+    loose: usize,
     rows: usize,
     live: usize,
     dead: Vec<u64>,
@@ -45,24 +54,33 @@ impl Chunk {
         columns + self.dead.capacity() * size_of::<u64>()
     }
 
-    /// Appends copies of rows that share nothing with `columns`.
-    pub(super) fn append(&mut self, columns: &[ArrayRef]) {
+    /// Appends copies of rows that share nothing with `columns`, or, of a small batch and where `may_be_loose`, for a while
+    /// these.
+    pub(super) fn append(&mut self, columns: &[ArrayRef], may_be_loose: bool) {
         let rows = columns[0].len();
-        let mut merged_rows = rows;
-        let mut keep = self.pieces.len();
+        self.rows += rows;
+        self.live += rows;
+        self.dead.resize(self.rows.div_ceil(64), 0);
+        if may_be_loose && rows <= LOOSE_ROWS && self.loose < LOOSE_PIECES {
+            let bytes = columns.iter().map(|column| column.get_array_memory_size()).sum();
+            if bytes <= LOOSE_BYTES {
+                self.pieces.push(Piece { columns: columns.to_vec(), rows, end: self.rows, bytes });
+                self.loose += 1;
+                return;
+            }
+        }
+        let mut keep = self.pieces.len() - self.loose;
+        let mut merged_rows = rows + self.pieces[keep..].iter().map(|piece| piece.rows).sum::<usize>();
         while keep > 0 && self.pieces[keep - 1].rows <= 2 * merged_rows {
             keep -= 1;
             merged_rows += self.pieces[keep].rows;
         }
-        self.rows += rows;
-        self.live += rows;
-        self.dead.resize(self.rows.div_ceil(64), 0);
         self.merge(keep, columns);
     }
 
     /// Merges all pieces into one: no row is added any more.
     pub(super) fn seal(&mut self) {
-        if self.pieces.len() > 1 {
+        if self.pieces.len() > 1 || self.loose > 0 {
             self.merge(0, &[]);
         }
         self.pieces.shrink_to_fit();
@@ -81,6 +99,7 @@ impl Chunk {
             .collect();
         let bytes = columns.iter().map(|column| column.get_array_memory_size()).sum();
         self.pieces.push(Piece { rows: columns[0].len(), columns, end: self.rows, bytes });
+        self.loose = 0;
     }
 
     /// How many pieces there are.
@@ -156,13 +175,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn merging_moves_no_row(sizes in proptest::collection::vec(1_i64..40, 1..60)) {
+        fn merging_moves_no_row(sizes in proptest::collection::vec(1_i64..40, 1..60), may_be_loose in any::<bool>()) {
             let mut chunk = Chunk::default();
             for size in sizes {
                 let start = chunk.rows() as i64;
-                chunk.append(&columns(start..start + size));
+                chunk.append(&columns(start..start + size), may_be_loose);
                 assert_rows_are_in_place(&chunk);
-                let pieces: Vec<usize> = chunk.pieces.iter().map(|piece| piece.rows).collect();
+                let merged = chunk.pieces.len() - chunk.loose;
+                let loose_max = if may_be_loose { LOOSE_PIECES } else { 0 };
+                prop_assert!(chunk.loose <= loose_max);
+                let pieces: Vec<usize> = chunk.pieces[..merged].iter().map(|piece| piece.rows).collect();
                 prop_assert!(pieces.windows(2).all(|pair| pair[0] > 2 * pair[1]), "{pieces:?}");
             }
             chunk.seal();
@@ -172,11 +194,29 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_a_large_batch_do_not_keep_it() {
+        let mut chunk = Chunk::default();
+        let large = columns(0..10_000);
+        for row in 0..100 {
+            chunk.append(&large.iter().map(|column| column.slice(row, 1)).collect::<Vec<_>>(), true);
+            assert!(chunk.bytes() < 100 * 100, "{} bytes with {} rows", chunk.bytes(), row + 1);
+        }
+        assert_rows_are_in_place(&chunk);
+        let mut chunk = Chunk::default();
+        for row in 0..100 {
+            chunk.append(&columns(row..row + 1), true);
+        }
+        chunk.seal();
+        assert!(chunk.loose == 0 && chunk.pieces() == 1 && chunk.bytes() < 100 * 100);
+        assert_rows_are_in_place(&chunk);
+    }
+
+    #[test]
     fn single_rows_are_copied_a_few_times_each() {
         let mut chunk = Chunk::default();
         let mut copied = 0;
         for row in 0..4096 {
-            chunk.append(&columns(row..row + 1));
+            chunk.append(&columns(row..row + 1), false);
             copied += chunk.pieces.last().map_or(0, |piece| piece.rows);
             assert!(chunk.pieces() <= 12);
         }
@@ -186,7 +226,7 @@ mod tests {
     #[test]
     fn the_dead_are_counted_and_skipped() {
         let mut chunk = Chunk::default();
-        chunk.append(&columns(0..130));
+        chunk.append(&columns(0..130), false);
         for row in (0..130).filter(|row| row % 64 != 5) {
             assert_eq!(chunk.is_worn(), chunk.live() < 65);
             chunk.kill(row);
@@ -194,7 +234,7 @@ mod tests {
         assert_eq!(chunk.live(), 2);
         assert_eq!(chunk.live_rows(10).collect::<Vec<_>>(), [5, 69]);
         assert_eq!(chunk.live_rows(1).collect::<Vec<_>>(), [5]);
-        chunk.append(&columns(130..133));
+        chunk.append(&columns(130..133), false);
         assert_eq!(chunk.live_rows(10).collect::<Vec<_>>(), [5, 69, 130, 131, 132]);
     }
 }

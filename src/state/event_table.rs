@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array};
 use arrow::datatypes::DataType;
 
-use super::rows::RowRef;
+use super::rows::{RowRef, part};
 use super::stored::{Stored, Tuning};
 
 /// The fewest rows a chunk has before the times in it may end it: a slow topic does not get a chunk a row.
@@ -94,8 +94,11 @@ impl EventTable {
         let columns = spec.columns.len();
         let hidden = [DataType::Int32, DataType::Int64, DataType::Int64, DataType::Int64];
         let types: Vec<DataType> = spec.columns.into_iter().chain(hidden).collect();
+        let mut stored = Stored::new(&types, None, spec.indexes, tuning);
+        // What is appended here is sealed soon, and with it what such a batch holds on to is given back.
+        stored.rows.keeps_small_batches = true;
         EventTable {
-            stored: Stored::new(&types, None, spec.indexes, tuning),
+            stored,
             columns,
             chunk_span_ms: spec.chunk_span_ms,
             times: Vec::new(),
@@ -152,8 +155,7 @@ impl EventTable {
         let mut refs = Vec::with_capacity(origins.times.len());
         while refs.len() < origins.times.len() {
             let (rows, range, is_over) = self.next_run(&origins.times[refs.len()..]);
-            let run: Vec<ArrayRef> = columns.iter().map(|column| column.slice(refs.len(), rows)).collect();
-            let appended = self.stored.rows.append(&run);
+            let appended = self.stored.rows.append(&part(&columns, refs.len(), rows));
             self.close_run(appended[0].slot(), range, is_over);
             refs.extend(appended);
         }

@@ -79,6 +79,28 @@ impl Index {
         }
     }
 
+    /// Adds rows as the newest of their hashes, one after the other; those whose key has a NULL are left out.
+    pub(super) fn insert_all(&mut self, keys: &KeyHashes, rows: &[RowRef]) {
+        self.each(keys, rows, Self::insert);
+    }
+
+    /// Removes rows, which must be there, but for those whose key has a NULL.
+    pub(super) fn remove_all(&mut self, keys: &KeyHashes, rows: &[RowRef]) {
+        self.each(keys, rows, Self::remove);
+    }
+
+    /// By the block, so that what is touched is still in the cache when it is looked up.
+    fn each(&mut self, keys: &KeyHashes, rows: &[RowRef], mut change: impl FnMut(&mut Self, u64, RowRef)) {
+        for (first, block) in rows.chunks(LOOKUPS).enumerate().map(|(block, rows)| (block * LOOKUPS, rows)) {
+            self.touch(&keys.hashes[first..first + block.len()]);
+            for (place, row) in block.iter().enumerate() {
+                if let Some(hash) = keys.get(first + place) {
+                    change(self, hash, *row);
+                }
+            }
+        }
+    }
+
     /// Removes a row; it must be there.
     pub(super) fn remove(&mut self, hash: u64, row: RowRef) {
         let Link { newer, older } = self.unlink(row);
@@ -117,8 +139,13 @@ impl Index {
     /// Reads what a look-up of each hash will read first: a loop that does nothing but miss the cache, so that many
     /// misses are under way at a time. For no more hashes than the cache has room for.
     pub(super) fn touch(&self, hashes: &[u64]) {
-        let touch = |hash: u64| self.shards[ShardId::of(hash).index()].touch(hash);
-        black_box(hashes.iter().fold(0, |touched, hash| touched ^ touch(*hash)));
+        black_box(hashes.iter().fold(0, |touched, hash| touched ^ self.touch_one(*hash)));
+    }
+
+    /// Reads what a look-up of a hash will read first, and returns something of it.
+    #[inline]
+    pub(super) fn touch_one(&self, hash: u64) -> u32 {
+        self.shards[ShardId::of(hash).index()].touch(hash)
     }
 
     /// Frees the links of a slot, of whose rows none is left in the index.

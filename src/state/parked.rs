@@ -1,6 +1,8 @@
 //! Combinations that wait for what they lack (SEMANTICS 3.2, 3.3): found by what would wake them, by their driving
 //! row, and by when their time is over.
 
+use std::hint::black_box;
+
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use xxhash_rust::xxh64::xxh64;
@@ -16,6 +18,8 @@ use crate::shard::KeyHashes;
 const REWRITTEN_ROWS: usize = 256;
 /// Rows of a full chunk: combinations come and go, and only a full chunk is rewritten when most of it has gone.
 const CHUNK_ROWS: usize = 1 << 13;
+/// How many combinations have their cache misses overlap.
+const BLOCK: usize = 256;
 /// The end of the registrations of an entry.
 const NONE: u32 = u32::MAX;
 
@@ -146,6 +150,9 @@ impl Parked {
     pub fn park(&mut self, columns: &[ArrayRef], entries: &[Waiting], wakers: &[Waker]) -> Vec<ParkedId> {
         let rows = self.rows.append(columns);
         let ids: Vec<ParkedId> = rows.iter().zip(entries).map(|(row, waiting)| self.enter(*row, *waiting)).collect();
+        let drivers = entries.iter().map(|waiting| hash_driver(waiting.driver)).collect();
+        let numbers: Vec<RowRef> = ids.iter().map(|id| RowRef(id.0)).collect();
+        self.drivers.insert_all(&KeyHashes { hashes: drivers, valid: None }, &numbers);
         let mut sorted;
         let wakers = if wakers.is_sorted_by(|left, right| left < right) {
             wakers
@@ -155,8 +162,12 @@ impl Parked {
             sorted.dedup();
             &sorted
         };
-        for Waker { entry, lookup, hash } in wakers {
-            self.register(ids[*entry as usize], *lookup, *hash);
+        for block in wakers.chunks(BLOCK) {
+            let touch = |waker: &Waker| self.wakers[waker.lookup as usize].touch_one(waker.hash);
+            black_box(block.iter().fold(0, |touched, waker| touched ^ touch(waker)));
+            for Waker { entry, lookup, hash } in block {
+                self.register(ids[*entry as usize], *lookup, *hash);
+            }
         }
         ids
     }
@@ -166,7 +177,6 @@ impl Parked {
         self.parked += 1;
         let id = ParkedId(self.entries.insert(Entry { waiting, order, row, first: NONE }));
         self.own(row, id);
-        self.drivers.insert(hash_driver(waiting.driver), RowRef(id.0));
         self.by_stream_time.push(waiting.deadline_ms, order, id);
         self.by_wall_clock.push(waiting.parked_ms, order, id);
         id
@@ -290,15 +300,9 @@ impl Parked {
     /// Ends the wait of combinations, each of which is parked and named once.
     pub fn remove(&mut self, ids: &[ParkedId]) {
         self.rows.kill(&self.refs(ids));
-        for id in ids {
-            self.unregister(*id);
-            let entry = self.entries.get_mut(id.0);
-            entry.row = RowRef::NULL;
-            let driver = entry.waiting.driver;
-            self.drivers.remove(hash_driver(driver), RowRef(id.0));
-            if let Some(page) = self.entries.remove(id.0) {
-                self.drivers.forget_slot(page);
-            }
+        for ids in ids.chunks(BLOCK) {
+            self.touch(ids);
+            ids.iter().for_each(|id| self.leave(*id));
         }
         let entries = &self.entries;
         self.by_stream_time.forget(entries.len(), is_parked(entries));
@@ -311,18 +315,47 @@ impl Parked {
         }
     }
 
-    /// Rewrites at most `rows_max` rows of chunks that are more than half dead.
+    fn leave(&mut self, id: ParkedId) {
+        self.unregister(id);
+        let entry = self.entries.get_mut(id.0);
+        entry.row = RowRef::NULL;
+        let driver = entry.waiting.driver;
+        self.drivers.remove(hash_driver(driver), RowRef(id.0));
+        if let Some(page) = self.entries.remove(id.0) {
+            self.drivers.forget_slot(page);
+        }
+    }
+
+    /// Reads what their removal will read first: entries, then what these lead to, then what that leads to, each time a loop
+    /// that does little but miss the cache.
+    fn touch(&self, ids: &[ParkedId]) {
+        let entries = || ids.iter().map(|id| self.entries.get(id.0));
+        black_box(entries().fold(0, |touched, entry| touched ^ entry.first));
+        let registrations = || {
+            let first = entries().map(|entry| entry.first).filter(|first| *first != NONE);
+            first.map(|first| self.registrations.get(first))
+        };
+        let driver = |entry: &Entry| self.drivers.touch_one(hash_driver(entry.waiting.driver));
+        black_box(entries().fold(0, |touched, entry| touched ^ driver(entry)));
+        black_box(registrations().fold(0, |touched, registration| touched ^ registration.lookup));
+        let waker = |of: &Registration| self.wakers[of.lookup as usize].touch_one(of.hash);
+        black_box(registrations().fold(0, |touched, registration| touched ^ waker(registration)));
+    }
+
+    /// Gives back chunks of which nothing is left. Where more than half of all rows are dead, rewrites up to `rows_max` rows of
+    /// chunks of which more than half are: what comes and goes in turn is not copied for it.
     fn compact_step(&mut self, rows_max: usize) {
         let mut rows_left = rows_max;
-        while let Some((slot, old)) = self.rows.worn(rows_left) {
-            rows_left -= old.len();
-            if !old.is_empty() {
-                self.move_rows(&old);
+        loop {
+            while let Some(slot) = self.rows.release_dead() {
+                self.owners[slot] = Vec::new();
             }
-            if !self.rows.release_worn() {
+            if rows_left == 0 || self.rows.dead() <= self.rows.live() + self.rows.chunk_rows_max() {
                 return;
             }
-            self.owners[slot] = Vec::new();
+            let Some((_, old)) = self.rows.worn(rows_left) else { return };
+            rows_left -= old.len();
+            self.move_rows(&old);
         }
     }
 

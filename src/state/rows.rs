@@ -1,5 +1,6 @@
 //! The rows of one table: chunks in numbered slots, and gathering from them.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -47,8 +48,11 @@ pub(super) struct Rows {
     /// Sealed chunks of which more than half is dead, oldest first.
     worn: VecDeque<usize>,
     live: usize,
+    dead: usize,
     chunk_rows: usize,
     chunk_bytes: usize,
+    /// Whether small batches are kept as they come for a while.
+    pub(super) keeps_small_batches: bool,
     /// One NULL of the type of each column.
     nulls: Vec<ArrayRef>,
 }
@@ -63,6 +67,14 @@ pub struct Places {
     has_null: bool,
 }
 
+/// Consecutive rows of some columns; nothing is made where they are all of them.
+pub(super) fn part(columns: &[ArrayRef], first: usize, rows: usize) -> Cow<'_, [ArrayRef]> {
+    if first == 0 && columns.iter().all(|column| column.len() == rows) {
+        return Cow::Borrowed(columns);
+    }
+    columns.iter().map(|column| column.slice(first, rows)).collect()
+}
+
 impl Rows {
     /// No rows yet, of columns of these types. A chunk is full with `chunk_rows` rows, or once it has `chunk_bytes`
     /// bytes.
@@ -73,8 +85,10 @@ impl Rows {
             open: None,
             worn: VecDeque::new(),
             live: 0,
+            dead: 0,
             chunk_rows,
             chunk_bytes,
+            keeps_small_batches: false,
             nulls: types.iter().map(|data_type| new_null_array(data_type, 1)).collect(),
         }
     }
@@ -82,6 +96,16 @@ impl Rows {
     /// How many rows are not dead.
     pub(super) fn live(&self) -> usize {
         self.live
+    }
+
+    /// How many dead rows still take memory.
+    pub(super) fn dead(&self) -> usize {
+        self.dead
+    }
+
+    /// Rows of a full chunk.
+    pub(super) fn chunk_rows_max(&self) -> usize {
+        self.chunk_rows
     }
 
     /// The type of a column.
@@ -108,8 +132,7 @@ impl Rows {
             let slot = self.open_slot();
             let start = self.slots[slot].rows();
             let count = (rows - refs.len()).min(self.chunk_rows - start);
-            let part: Vec<ArrayRef> = columns.iter().map(|column| column.slice(refs.len(), count)).collect();
-            self.slots[slot].append(&part);
+            self.slots[slot].append(&part(columns, refs.len(), count), self.keeps_small_batches);
             refs.extend((start..start + count).map(|row| RowRef::new(slot, row)));
             if start + count == self.chunk_rows || self.slots[slot].bytes() >= self.chunk_bytes {
                 self.seal();
@@ -171,6 +194,7 @@ impl Rows {
             }
         }
         self.live -= refs.len();
+        self.dead += refs.len();
     }
 
     /// A slot whose chunk is to be rewritten, and the first `limit` rows that are alive in it.
@@ -181,12 +205,17 @@ impl Rows {
 
     /// Gives back the memory of the worn chunk that comes first, if all of it is dead, and its slot for reuse.
     pub(super) fn release_worn(&mut self) -> bool {
-        let dead = self.worn.front().is_some_and(|slot| self.slots[*slot].live() == 0);
-        if dead && let Some(slot) = self.worn.pop_front() {
-            self.slots[slot] = Chunk::default();
-            self.free.push(slot);
-        }
-        dead
+        self.release_dead().is_some()
+    }
+
+    /// The same; which slot it was.
+    pub(super) fn release_dead(&mut self) -> Option<usize> {
+        let slot = *self.worn.front().filter(|slot| self.slots[**slot].live() == 0)?;
+        self.worn.pop_front();
+        self.dead -= self.slots[slot].rows();
+        self.slots[slot] = Chunk::default();
+        self.free.push(slot);
+        Some(slot)
     }
 
     /// Forgets all rows and gives back what they took.
@@ -196,6 +225,7 @@ impl Rows {
         self.worn.clear();
         self.open = None;
         self.live = 0;
+        self.dead = 0;
     }
 
     /// Finds rows, once for all columns that are gathered from them.

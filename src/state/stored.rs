@@ -204,12 +204,7 @@ impl Stored {
     pub(super) fn add_to_indexes(&mut self, first_key: usize, columns: &[ArrayRef], refs: &[RowRef]) {
         for Key { columns: of_key, index } in &mut self.keys[first_key..] {
             let hashes = (self.hash_keys)(&chosen(of_key, columns));
-            index.touch(&hashes.hashes);
-            for (place, row) in refs.iter().enumerate() {
-                if let Some(hash) = hashes.get(place) {
-                    index.insert(hash, *row);
-                }
-            }
+            index.insert_all(&hashes, refs);
         }
     }
 
@@ -223,12 +218,7 @@ impl Stored {
         for Key { columns, index } in &mut self.keys[first_key..] {
             let keys: Vec<ArrayRef> = columns.iter().map(|number| column(&self.rows, *number)).collect();
             let hashes = (self.hash_keys)(&keys);
-            index.touch(&hashes.hashes);
-            for (place, row) in refs.iter().enumerate() {
-                if let Some(hash) = hashes.get(place) {
-                    index.remove(hash, *row);
-                }
-            }
+            index.remove_all(&hashes, refs);
         }
     }
 

@@ -17,6 +17,8 @@ mod kafka_sink;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod oracle;
