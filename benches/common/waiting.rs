@@ -36,6 +36,7 @@ impl Crowd {
             deadline_ms: number as i64,
             parked_ms: number as i64 / 1000,
             driver: (0, number as i64),
+            is_partial: false,
         };
         let entries: Vec<Waiting> = numbers.map(waiting).collect();
         let hashes = hash_keys(&columns[..1]).hashes.into_iter().enumerate();

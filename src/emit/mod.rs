@@ -26,7 +26,7 @@ pub struct Moment<'a> {
     pub state: State<'a>,
     /// The batch's time by the wall clock, ms since the epoch.
     pub now_ms: i64,
-    /// The least stream time of the event tables, if all have one, ms since the epoch.
+    /// The least stream time of the event tables before the rows that are now joined, if all have one, ms since the epoch.
     pub stream_time_ms: Option<i64>,
 }
 
@@ -39,6 +39,8 @@ pub struct Until {
     pub max_wait_ms: Option<i64>,
     /// The least stream time of the other event tables.
     pub others_ms: i64,
+    /// The least stream time of all event tables before the first of the rows.
+    pub before_ms: Option<i64>,
 }
 
 impl Until {
@@ -46,8 +48,8 @@ impl Until {
     pub fn is_reached(&mut self, time_ms: i64, now_ms: Option<i64>) -> bool {
         let Some(now_ms) = now_ms.map(|now_ms| now_ms.min(self.others_ms)) else { return false };
         let own_ms = self.max_wait_ms.map(|max_wait_ms| time_ms.saturating_add(max_wait_ms));
-        // What is over when it is formed expires there and then.
-        let waits_ms = own_ms.filter(|own_ms| *own_ms > now_ms);
+        // What was over before the first of the rows expires as it is formed.
+        let waits_ms = own_ms.filter(|own_ms| Some(*own_ms) > self.before_ms);
         self.deadline_ms = self.deadline_ms.into_iter().chain(waits_ms).min();
         self.deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now_ms)
     }

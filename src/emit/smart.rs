@@ -15,7 +15,7 @@ use crate::clock::Stopwatch;
 use crate::config::OnExpire;
 use crate::expression::Expression;
 use crate::join::{Counts, Failure, Hidden, Joined, Output, Sink, Start, State, Step, Steps, Walker, expired, project};
-use crate::plan::{Emission, LookupKind, Plan, Smart};
+use crate::plan::{Emission, LookupKind, Part, Plan, Smart};
 use crate::shard::KeyHashes;
 use crate::state::{Parked, ParkedId, Waiting, Waker};
 
@@ -122,7 +122,7 @@ impl SmartEmitter {
             return None;
         }
         let max_wait_ms = (event == 0).then_some(self.max_wait_ms);
-        Some(Until { deadline_ms: self.parked.next_deadline_ms(), max_wait_ms, others_ms: i64::MAX })
+        Some(Until { deadline_ms: self.parked.next_deadline_ms(), max_wait_ms, others_ms: i64::MAX, before_ms: None })
     }
 
     pub(super) fn start(
@@ -233,13 +233,15 @@ impl SmartEmitter {
         let partitions = joined.hidden(0, Hidden::Partition);
         let offsets = joined.hidden_i64(0, Hidden::Offset);
         let drivers = partitions.as_primitive::<Int32Type>().values().iter().copied().zip(offsets);
-        let waiting = |(time_ms, driver): (i64, (i32, i64))| Waiting {
+        let absent: Vec<_> =
+            (1..joined.plan().events.len()).filter_map(|event| joined.missed(Part::Event(event))).collect();
+        let waiting = |(row, (time_ms, driver)): (usize, (i64, (i32, i64)))| Waiting {
             deadline_ms: time_ms.saturating_add(smart.max_wait_ms),
             parked_ms: moment.now_ms,
             driver,
-            is_partial: false,
+            is_partial: absent.iter().any(|absent| absent.value(row)),
         };
-        let entries: Vec<Waiting> = times.into_iter().zip(drivers).map(waiting).collect();
+        let entries: Vec<Waiting> = times.into_iter().zip(drivers).enumerate().map(waiting).collect();
         self.counts.parked += entries.len() as u64;
         for Waiting { driver: (partition, offset), .. } in &entries {
             let oldest = self.oldest.entry(*partition).or_insert(*offset);

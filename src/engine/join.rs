@@ -22,6 +22,9 @@ use crate::plan::Plan;
 /// Rows that are forgotten in a batch, beyond a few times as many as it has.
 const FORGOTTEN_ROWS: usize = 4096;
 
+/// Event rows of a batch from which on the state is weighed again.
+const WEIGHED_ROWS: usize = 256;
+
 /// Joins decoded cuts.
 pub struct JoinStage {
     plan: Arc<Plan>,
@@ -94,19 +97,23 @@ impl JoinStage {
         for table in batches.iter().filter(|table| table.rows.table.index() < self.plan.events.len()) {
             self.times.have_rows(table.rows.table.index(), &table.raw.partitions, wall_ms);
         }
-        let mut rows = 0;
+        let (mut rows, mut dimensions_changed) = (0, false);
         let mut result = Ok(());
         for table in batches {
             rows += table.rows.rows;
             result = match table.rows.table.index().checked_sub(self.plan.events.len()) {
-                Some(place) => self.dimension(place, table, now_ms, &mut counts, &mut delivery),
+                Some(place) => {
+                    dimensions_changed = true;
+                    self.dimension(place, table, now_ms, &mut counts, &mut delivery)
+                }
                 None => self.event(table, (now_ms, wall_ms), &mut counts, &mut delivery),
             };
             if result.is_err() {
                 break;
             }
         }
-        let has_rows = rows > 0;
+        // To add up what indexes take costs a microsecond: more than a small batch should pay.
+        let is_time_to_weigh = !self.events.tables.is_empty() && !(1..WEIGHED_ROWS).contains(&rows);
         result = result.and_then(|()| {
             self.times.settle(wall_ms, stream_time_ms);
             self.expire(at_end, now_ms, &mut counts, &mut delivery)
@@ -116,7 +123,7 @@ impl JoinStage {
             let read = std::mem::take(&mut delivery.outcome.positions);
             delivery.outcome.positions = held.positions(read, &partitions, self.emitter.oldest_drivers(now_ms));
         }
-        self.report(counts, forgotten, has_rows, &mut delivery);
+        self.report(counts, forgotten, dimensions_changed || is_time_to_weigh, &mut delivery);
         let finished = result.and_then(|()| delivery.finish());
         self.encoder = encoder;
         finished
@@ -210,6 +217,7 @@ impl JoinStage {
         while place < rows.ticks().len() {
             let first = rows.kept_from(place);
             let until = self.expiry(&rows, wall_ms);
+            let before_ms = self.times.least_ms();
             let taken = self.times.advance(event, rows.ticks()[place..].iter().copied(), wall_ms, until);
             self.times.settle(wall_ms, None);
             delivery.outcome.report.late[event] += taken.late;
@@ -221,6 +229,7 @@ impl JoinStage {
             let ask_driving = !is_multiple || event != 0 || rows.is_unsure;
             let new = Some((event, &rows.raw, &rows.records[first..end]));
             self.emit(now_ms, new, delivery, |emitter, moment, output| {
+                let moment = Moment { stream_time_ms: before_ms, ..moment };
                 emitter.start(moment, &start, ask_driving, counts, output);
             })?;
             if until.is_some() {
@@ -234,7 +243,7 @@ impl JoinStage {
     fn expiry(&self, rows: &NewRows, wall_ms: i64) -> Option<Until> {
         let others_ms = self.times.least_of_others_ms(rows.event, wall_ms)?;
         let expiry = self.emitter.expiry(rows.event)?;
-        Some(Until { others_ms, ..expiry })
+        Some(Until { others_ms, before_ms: self.times.least_ms(), ..expiry })
     }
 
     fn expire(&mut self, at_end: bool, now_ms: i64, counts: &mut Counts, delivery: &mut Delivery<'_>) -> Result<()> {
@@ -288,7 +297,7 @@ impl JoinStage {
         Ok(())
     }
 
-    fn report(&mut self, counts: Counts, forgotten: Vec<u64>, has_rows: bool, delivery: &mut Delivery<'_>) {
+    fn report(&mut self, counts: Counts, forgotten: Vec<u64>, weighs: bool, delivery: &mut Delivery<'_>) {
         let report = &mut delivery.outcome.report;
         report.lookups = counts.lookups.iter().map(|found| (found.probed as u64, found.hit as u64)).collect();
         report.joined = (counts.joined.0 as u64, counts.joined.1 as u64);
@@ -296,7 +305,7 @@ impl JoinStage {
         // Encoding is done where SELECT hands its rows over, and has its own figure.
         report.durations.sql += counts.sql.saturating_sub(report.durations.encode);
         report.parked = self.emitter.take_counts();
-        if has_rows || forgotten.iter().any(|rows| *rows > 0) {
+        if weighs {
             let mut events: Vec<_> = self
                 .events
                 .tables

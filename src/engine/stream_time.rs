@@ -77,11 +77,12 @@ impl StreamTimes {
             table.is_told = true;
             table.partitions.retain(|partition, _| of_table().any(|state| state.partition == *partition));
             for state in of_table() {
-                // Where the wall clock counts as after every row, an end is an end for good.
-                let ended_ms = if wall_ms == i64::MAX { i64::MIN } else { wall_ms };
                 let known =
                     table.partitions.entry(state.partition).or_insert(Partition { time_ms: None, ended_ms: None });
-                known.ended_ms = state.at_end.then(|| known.ended_ms.unwrap_or(ended_ms));
+                // Where the wall clock counts as after every row, an end is an end for good.
+                let is_over = wall_ms == i64::MAX;
+                let ended_ms = if is_over { i64::MIN } else { known.ended_ms.unwrap_or(wall_ms) };
+                known.ended_ms = state.at_end.then_some(ended_ms);
             }
         }
     }
@@ -300,26 +301,33 @@ mod tests {
         assert_eq!((times.of(2), times.least_ms()), (None, None), "it may still have rows");
         times.settle(100, None);
         assert_eq!((times.of(2), times.least_ms()), (Some(50), Some(50)));
+        assert_eq!(times.least_of_others_ms(1, 100), Some(70), "table 2 follows");
         times.advance(2, [on_time(0, 20)].into_iter(), 100, None);
         times.settle(100, None);
         assert_eq!(times.of(2), Some(50), "it never goes back");
         times.settle(100, Some(1_000));
         assert_eq!(times.least_ms(), Some(1_000));
-        assert_eq!(times.least_of_others_ms(0, 1_000), Some(i64::MAX), "the others follow");
     }
 
     #[test]
     fn rows_are_taken_until_a_time_is_reached() {
         let mut times = times(0, 30);
         let rows = [on_time(0, 10), on_time(0, 20), on_time(0, 30)];
-        let until = |deadline_ms, others_ms| Until { deadline_ms: Some(deadline_ms), max_wait_ms: None, others_ms };
+        let until = |deadline_ms, others_ms| Until {
+            deadline_ms: Some(deadline_ms),
+            max_wait_ms: None,
+            others_ms,
+            before_ms: None,
+        };
         assert_eq!(times.advance(0, rows.into_iter(), 100, Some(until(20, 99))).rows, 2);
         assert_eq!(times.advance(0, rows.into_iter(), 100, Some(until(90, 99))), Taken { rows: 3, late: 1 });
         assert_eq!(times.advance(0, rows.into_iter(), 100, Some(until(20, 19))).rows, 3, "another table is behind");
-        let waits = Until { deadline_ms: None, max_wait_ms: Some(15), others_ms: 99 };
+        let waits = Until { deadline_ms: None, max_wait_ms: Some(15), others_ms: 99, before_ms: Some(30) };
         let rows = [on_time(0, 40), on_time(0, 54), on_time(0, 55), on_time(0, 56)];
         assert_eq!(times.advance(0, rows.into_iter(), 100, Some(waits)).rows, 3, "the first of them waits until 55");
         let late = [on_time(0, 5), on_time(0, 60)];
-        assert_eq!(times.advance(0, late.into_iter(), 100, Some(waits)).rows, 2, "what is over at once needs no pause");
+        assert_eq!(times.advance(0, late.into_iter(), 100, Some(waits)).rows, 2, "what was over needs no pause");
+        let late = [on_time(0, 20), on_time(0, 60)];
+        assert_eq!(times.advance(0, late.into_iter(), 100, Some(waits)).rows, 1, "what is over now ends here");
     }
 }

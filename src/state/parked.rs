@@ -152,7 +152,8 @@ impl Parked {
         let ids: Vec<ParkedId> = rows.iter().zip(entries).map(|(row, waiting)| self.enter(*row, *waiting)).collect();
         let drivers = entries.iter().map(|waiting| hash_driver(waiting.driver)).collect();
         let numbers: Vec<RowRef> = ids.iter().map(|id| RowRef(id.0)).collect();
-        self.drivers.insert_all(&KeyHashes { hashes: drivers, valid: None }, &numbers);
+        let valid = Some(entries.iter().map(|waiting| waiting.is_partial).collect::<Vec<_>>().into());
+        self.drivers.insert_all(&KeyHashes { hashes: drivers, valid }, &numbers);
         let mut sorted;
         let wakers = if wakers.is_sorted_by(|left, right| left < right) {
             wakers
@@ -238,7 +239,7 @@ impl Parked {
         }
     }
 
-    /// The combinations of a driving row (partition and offset), in the order of parking.
+    /// The combinations of a driving row (partition and offset) that lack an event row, in the order of parking.
     pub fn of_driver(&self, driver: (i32, i64)) -> Vec<ParkedId> {
         if self.is_empty() {
             return Vec::new();
@@ -319,8 +320,10 @@ impl Parked {
         self.unregister(id);
         let entry = self.entries.get_mut(id.0);
         entry.row = RowRef::NULL;
-        let driver = entry.waiting.driver;
-        self.drivers.remove(hash_driver(driver), RowRef(id.0));
+        let Waiting { driver, is_partial, .. } = entry.waiting;
+        if is_partial {
+            self.drivers.remove(hash_driver(driver), RowRef(id.0));
+        }
         if let Some(page) = self.entries.remove(id.0) {
             self.drivers.forget_slot(page);
         }

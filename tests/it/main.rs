@@ -24,6 +24,7 @@ mod model;
 mod oracle;
 #[cfg(test)]
 mod readme;
+mod run;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{FileProgress, PendingFile, TimesOf, open, raw_batch};
-use crate::batch::{Cut, Position, RawBatch, TableId};
+use crate::batch::{Cut, PartitionState, Position, RawBatch, TableId};
 use crate::error::Result;
 use crate::source::cut::RawBatchBuilder;
 use crate::source::lines::{Chunk, Filled, Limits, Lines};
@@ -88,6 +88,12 @@ impl Merge {
             cut.positions.retain(|other| position.is_none() || !same(other));
             cut.positions.extend(position);
         }
+        let state = |head: &Head| PartitionState {
+            table: head.file.table,
+            partition: head.file.partition,
+            at_end: head.next == head.times.len(),
+        };
+        cut.partitions = self.files.iter().map(state).collect();
         let (driving, joined) = self.batches.split_at_mut(1);
         cut.batches.extend(joined.iter_mut().chain(driving).filter_map(RawBatchBuilder::take));
         Ok(Some(cut))

@@ -81,7 +81,7 @@ fn take_step(parked: &mut Parked, model: &mut Vec<Combination>, next: &mut i64, 
                 .iter()
                 .map(|(deadline_ms, parked_ms, driver, _)| {
                     let driver = ((driver % 2) as i32, driver / 2);
-                    Waiting { deadline_ms: *deadline_ms, parked_ms: *parked_ms, driver }
+                    Waiting { deadline_ms: *deadline_ms, parked_ms: *parked_ms, driver, is_partial: true }
                 })
                 .collect();
             let of_entry = |(entry, (.., wakers)): (usize, &Arrival)| {
@@ -175,7 +175,7 @@ proptest! {
 }
 
 fn waiting(number: i64) -> Waiting {
-    Waiting { deadline_ms: number + 1000, parked_ms: number, driver: (0, number / 2) }
+    Waiting { deadline_ms: number + 1000, parked_ms: number, driver: (0, number / 2), is_partial: true }
 }
 
 /// Combinations with a waker each.

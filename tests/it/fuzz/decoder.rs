@@ -130,7 +130,10 @@ fn parts(record: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
     }
 }
 
-fn raw(records: &[(Option<&[u8]>, Option<&[u8]>)]) -> RawBatch {
+/// The key and the value of a record.
+type KeyAndValue<'r> = (Option<&'r [u8]>, Option<&'r [u8]>);
+
+fn raw(records: &[KeyAndValue<'_>]) -> RawBatch {
     let mut builder = RawBatchBuilder::new(TableId(0));
     for (offset, (key, value)) in records.iter().enumerate() {
         builder.push(*key, *value, 0, offset as i64, 1_735_689_600_000);
@@ -138,7 +141,7 @@ fn raw(records: &[(Option<&[u8]>, Option<&[u8]>)]) -> RawBatch {
     builder.take().expect("splitting gives at least one record")
 }
 
-fn decode(table: &Table, records: &[(Option<&[u8]>, Option<&[u8]>)]) -> DecodedBatch {
+fn decode(table: &Table, records: &[KeyAndValue<'_>]) -> DecodedBatch {
     let raw = raw(records);
     let batch = TableDecoder::new(table).decode(&raw);
     expect_whole(table, &raw, &batch);

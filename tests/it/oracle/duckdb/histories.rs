@@ -9,6 +9,9 @@ use serde_json::json;
 
 use crate::joins::engine::Record;
 
+/// The place of a key, a level and a team.
+type Place = (Option<usize>, Option<u8>, Option<u8>);
+
 /// How far the wall clock is ahead: no time is beyond it.
 pub const WALL_MS: i64 = 10_000_000;
 /// How far an event may be behind those before it.
@@ -152,7 +155,7 @@ fn events() -> impl Strategy<Value = Vec<Entry>> {
 fn late_changes() -> impl Strategy<Value = Vec<(usize, Entry)>> {
     let row = (option::weighted(0.7, 0..60_usize), option::weighted(0.9, 0..3_u8), key());
     vec(row, 8).prop_map(|rows| {
-        let of_place = |(number, (place, level, team)): (usize, (Option<usize>, Option<u8>, Option<u8>))| {
+        let of_place = |(number, (place, level, team)): (usize, Place)| {
             let (table, identity) = if number < 4 { ("users", number) } else { ("teams", number - 4) };
             let row = Some(Columns { key: Some(identity as u8), level, team });
             Some((place?, Entry::Change { table, identity: identity as u8, id: 0, row }))
