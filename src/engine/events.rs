@@ -185,7 +185,10 @@ impl NewRows {
     }
 
     fn given(&self, first: usize, end: usize) -> Given {
-        let columns = self.columns[..self.plain].iter().map(|column| column.slice(first, end - first)).collect();
+        let is_whole = first == 0 && end == self.records.len();
+        // A slice is an allocation, which a batch of one row would feel.
+        let part = |column: &ArrayRef| if is_whole { Arc::clone(column) } else { column.slice(first, end - first) };
+        let columns = self.columns[..self.plain].iter().map(part).collect();
         let (partitions, offsets, timestamps) = self.origins(first, end);
         Given::new(columns, partitions, offsets, timestamps, self.times[first..end].to_vec())
     }

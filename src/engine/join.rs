@@ -219,7 +219,9 @@ impl JoinStage {
             let until = self.expiry(&rows, wall_ms);
             let before_ms = self.times.least_ms();
             let taken = self.times.advance(event, rows.ticks()[place..].iter().copied(), wall_ms, until);
-            self.times.settle(wall_ms, None);
+            if self.held.is_some() {
+                self.times.settle(wall_ms, None);
+            }
             delivery.outcome.report.late[event] += taken.late;
             place += taken.rows;
             let end = rows.kept_from(place);
@@ -241,8 +243,8 @@ impl JoinStage {
 
     /// Where to pause among the rows of an event table because something expires whose place among them matters.
     fn expiry(&self, rows: &NewRows, wall_ms: i64) -> Option<Until> {
-        let others_ms = self.times.least_of_others_ms(rows.event, wall_ms)?;
         let expiry = self.emitter.expiry(rows.event)?;
+        let others_ms = self.times.least_of_others_ms(rows.event, wall_ms)?;
         Some(Until { others_ms, before_ms: self.times.least_ms(), ..expiry })
     }
 
