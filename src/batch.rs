@@ -380,13 +380,6 @@ pub struct Parked {
     pub oldest_ms: Option<i64>,
 }
 
-impl Parked {
-    /// The same, with how many wait and since when.
-    pub fn with_waiting(self, waiting: u64, oldest_ms: Option<i64>) -> Self {
-        Self { waiting, oldest_ms, ..self }
-    }
-}
-
 /// How long the stages took for a cut.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Durations {

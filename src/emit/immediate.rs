@@ -49,9 +49,21 @@ impl<'a> Sink<'a> for Leave<'_, '_, '_> {
 /// Rows of a walk that share whether the condition on their driving row is still to be asked.
 pub(super) type Part<'a> = (Joined<'a>, bool);
 
+/// The rows of a start, as far as the condition on the driving row lets them be joined.
+pub(super) fn parts<'a>(moment: Moment<'a>, start: &'a Start, ask_driving: bool, counts: &mut Counts) -> Vec<Part<'a>> {
+    let Moment { plan, state, .. } = moment;
+    let joined = Joined::new(plan, state, start, moment.now_ns());
+    let condition = plan.events[0].condition.as_ref().filter(|_| ask_driving);
+    let parts = asked(joined, start.new.unwrap_or_default(), condition);
+    if start.new == Some(0) {
+        counts.joined.0 += parts.iter().map(|(joined, _)| joined.rows()).sum::<usize>();
+    }
+    parts
+}
+
 /// Asks the condition on the driving row, if it is known. What fails is kept, in parts of their own: it has failed only if a
 /// result row would have come of it, so it is asked again behind the joins.
-pub(super) fn asked<'a>(mut joined: Joined<'a>, event: usize, condition: Option<&Expression>) -> Vec<Part<'a>> {
+fn asked<'a>(mut joined: Joined<'a>, event: usize, condition: Option<&Expression>) -> Vec<Part<'a>> {
     let Some(condition) = condition else { return vec![(joined, false)] };
     if event != 0 {
         return vec![(joined, true)];
@@ -84,14 +96,10 @@ pub(super) fn run(
 ) {
     let Moment { plan, state, .. } = moment;
     let event = start.new.expect("BUG: what is formed again waits, and nothing waits here");
-    let joined = Joined::new(plan, state, start, moment.now_ns());
-    let condition = plan.events[0].condition.as_ref().filter(|_| ask_driving);
-    for (joined, fails) in asked(joined, event, condition) {
+    for (joined, fails) in parts(moment, start, ask_driving, counts) {
         let watch = Stopwatch::start();
-        if event == 0 {
-            counts.joined.0 += joined.rows();
-        }
-        let mut leave = Leave::new(plan, condition.filter(|_| fails), output);
+        let driving = plan.events[0].condition.as_ref().filter(|_| fails);
+        let mut leave = Leave::new(plan, driving, output);
         Walker { plan, state, inner_as_left: false, counts, sink: &mut leave }.walk(joined, &steps.all[event]);
         leave.count(watch, counts);
     }

@@ -1,8 +1,6 @@
 //! Which combinations are complete (SEMANTICS 3.2): every result row has all required columns, and every table on which
 //! they depend has a row.
 
-use std::time::Duration;
-
 use arrow::array::{Array, ArrayRef};
 
 use super::layout::is_null;
@@ -136,9 +134,4 @@ fn null_outputs(joined: Joined<'_>, plan: &Plan, required: &Required, lacks: &mu
             null_outputs(right, plan, required, second);
         }
     }
-}
-
-/// How long something has waited, for the log.
-pub(super) fn shown(wait_ms: i64) -> String {
-    humantime::format_duration(Duration::from_millis(wait_ms.unsigned_abs())).to_string()
 }

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::DataType;
 
 use crate::join::{Given, Hidden, Joined, Start};
-use crate::plan::{Column, ColumnSource, Part, Plan};
+use crate::plan::{Column, Part, Plan};
 use crate::state::{Parked, ParkedId};
 
 const HIDDEN: [Hidden; 4] = [Hidden::Partition, Hidden::Offset, Hidden::Timestamp, Hidden::Time];
@@ -47,7 +47,6 @@ impl Layout {
 
     /// All columns of the combinations in `joined`, one a row.
     pub(super) fn columns(&self, joined: &mut Joined<'_>) -> Vec<ArrayRef> {
-        let plan = joined.plan();
         let mut columns = Vec::with_capacity(self.types.len());
         for (event, (width, _)) in self.tables.iter().enumerate() {
             for column in 0..*width {
@@ -58,7 +57,6 @@ impl Layout {
             let absent = absent.unwrap_or_else(|| BooleanArray::from(vec![false; joined.rows()]));
             columns.push(Arc::new(absent));
         }
-        debug_assert!(plan.columns.iter().all(|source| !matches!(source, ColumnSource::Stored { part: Part::Event(event), column } if *column >= self.tables[*event].0)));
         columns
     }
 

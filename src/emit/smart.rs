@@ -1,19 +1,19 @@
 //! `emission: smart`: combinations of event rows wait until nothing is missing that is required (SEMANTICS 3.2, 3.3).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::Int32Type;
 
-use super::immediate::{Leave, asked};
-use super::judge::{Verdicts, judge, shown};
+use super::immediate::{Leave, parts};
+use super::judge::{Verdicts, judge};
 use super::layout::Layout;
 use super::withdraw::{can_withdraw, withdrawn};
 use super::{Moment, Until};
 use crate::batch::Parked as ParkedCounts;
 use crate::clock::Stopwatch;
 use crate::config::OnExpire;
-use crate::expression::Expression;
 use crate::join::{Counts, Failure, Hidden, Joined, Output, Sink, Start, State, Step, Steps, Walker, expired, project};
 use crate::plan::{Emission, LookupKind, Part, Plan, Smart};
 use crate::shard::KeyHashes;
@@ -96,10 +96,8 @@ impl SmartEmitter {
     }
 
     pub(super) fn take_counts(&mut self) -> ParkedCounts {
-        let waiting = self.parked.len() as u64;
-        let oldest_ms = self.parked.oldest_parked_ms();
-        std::mem::replace(&mut self.counts, ParkedCounts { waiting: 0, oldest_ms: None, ..ParkedCounts::default() })
-            .with_waiting(waiting, oldest_ms)
+        let (waiting, oldest_ms) = (self.parked.len() as u64, self.parked.oldest_parked_ms());
+        ParkedCounts { waiting, oldest_ms, ..std::mem::take(&mut self.counts) }
     }
 
     /// Looked for by going through all that waits, so only now and then.
@@ -136,15 +134,11 @@ impl SmartEmitter {
     ) {
         let Moment { plan, state, .. } = moment;
         let event = start.new.expect("BUG: new rows are of one event table");
-        let joined = Joined::new(plan, state, start, moment.now_ns());
-        let condition = plan.events[0].condition.as_ref().filter(|_| ask_driving);
-        for (joined, fails) in asked(joined, event, condition) {
-            if event == 0 {
-                counts.joined.0 += joined.rows();
-            }
+        for (joined, fails) in parts(moment, start, ask_driving, counts) {
             if event == 0 && fails {
                 // Conditions on the driving row are asked before anything waits.
-                fail_all(joined, condition, output);
+                let conditions: Vec<_> = plan.events[0].condition.iter().collect();
+                project(joined, &conditions, output);
                 continue;
             }
             let mut formed = Formed { emitter: self, moment, steps, ask_driving: fails, output, counts };
@@ -337,7 +331,7 @@ impl SmartEmitter {
         let plan = pass.moment.plan;
         let smart = smart_of(plan);
         let names: Vec<_> = smart.require.iter().map(|required| plan.outputs[required.output].name.as_str()).collect();
-        let wait = shown(smart.max_wait_ms);
+        let wait = humantime::format_duration(Duration::from_millis(smart.max_wait_ms.unsigned_abs()));
         let error =
             format!("it lacks something required ({}), and has waited {wait} or can't get it", names.join(", "));
         let mut counts = Counts::new(plan.lookups.len());
@@ -353,12 +347,6 @@ struct Pass<'a> {
     moment: Moment<'a>,
     lookups: &'a [Step],
     ask_driving: bool,
-}
-
-/// Tells of driving rows for which the condition on them fails.
-fn fail_all(joined: Joined<'_>, condition: Option<&Expression>, output: &mut Output<'_>) {
-    let conditions: Vec<_> = condition.into_iter().collect();
-    project(joined, &conditions, output);
 }
 
 fn picked<'a>(joined: &Joined<'a>, rows: &[u32]) -> Joined<'a> {

@@ -35,7 +35,7 @@ pub struct JoinStage {
     times: StreamTimes,
     emitter: Emitter,
     encoder: Encoder,
-    /// Rows' times are never beyond this, whatever the wall clock says.
+    /// Whether the wall clock counts as after every row.
     trusts_times: bool,
     /// Where reading must begin again after a restart, if anything of event rows is remembered.
     held: Option<Held>,
